@@ -1,0 +1,18 @@
+//! The engine of TickerML without sockets, clock, threads or Python.
+//!
+//! One straight line, one stage a module:
+//!
+//! ```text
+//! bytes --wire--> update --sequence--> Message --book--> Book --feature--> FeatureRow --session--> View
+//!   order --sim--> Fill
+//! ```
+//!
+//! Everything here is a function of its input: no clock is read, no random number is drawn without a seed, no hash map is
+//! iterated. So the same tape gives the same digest on every machine.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod event;
+pub mod instrument;
+pub mod tape;
+pub mod units;

@@ -1,0 +1,1 @@
+//! tickerml-venue
