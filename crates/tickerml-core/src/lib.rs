@@ -14,5 +14,7 @@
 pub mod error;
 pub mod event;
 pub mod instrument;
+pub mod sequence;
 pub mod tape;
 pub mod units;
+pub mod wire;

@@ -1,0 +1,11 @@
+//! Decoders: one file a venue family, all built on one byte scanner.
+//!
+//! A decoder turns the bytes of one frame into typed ids and [`crate::event::Row`]s. It never orders, drops or applies
+//! anything: that is `sequence` and `market`.
+pub mod binance;
+mod binance_rest;
+pub mod number;
+pub mod scan;
+
+pub use binance::{Body, Channel, Decoded, DepthIds, Head, Scale, decode, head};
+pub use binance_rest::{depth_snapshot, exchange_info};

@@ -1,0 +1,159 @@
+//! Binance REST bodies: the depth snapshot (read by hand: it has thousands of levels) and exchangeInfo.
+use super::binance::{Scale, levels};
+use super::scan::{Cursor, Scan, Token};
+use crate::error::{Error, Result};
+use crate::event::{Row, RowKind, flag};
+use crate::instrument::{Instrument, Kind, MetadataSource, Venue};
+use crate::units::UNDEF_TS_NS;
+use serde::Deserialize;
+
+/// Reads a depth snapshot and appends its levels to `out`, bids first. Returns `lastUpdateId` and the venue's time in ns
+/// (futures: T; spot gives none).
+///
+/// # Errors
+/// [`Error::BadMessage`] where the body is no snapshot, [`Error::BadNumber`] where a level does not fit the scale; `out` is
+/// then as before.
+pub fn depth_snapshot(body: &[u8], scale: Scale, out: &mut Vec<Row>) -> Result<(u64, i64)> {
+    let before = out.len();
+    read_snapshot(body, scale, out).map_err(|token| {
+        out.truncate(before);
+        match token {
+            Token::Bad(error) => error,
+            Token::Escape => Error::BadMessage { what: "depth snapshot", offset: 0, reason: "escaped text" },
+        }
+    })
+}
+
+fn read_snapshot(body: &[u8], scale: Scale, out: &mut Vec<Row>) -> Scan<(u64, i64)> {
+    let mut c = Cursor::new(body, "depth snapshot");
+    let (mut id, mut ts_ms) = (None, None);
+    let (mut bids, mut asks) = (false, false);
+    c.expect(b'{')?;
+    let mut more = !c.accept(b'}')?;
+    while more {
+        match c.key()? {
+            b"lastUpdateId" => id = u64::try_from(c.integer()?).ok(),
+            b"T" => ts_ms = Some(c.integer()?),
+            b"bids" => levels(&mut c, RowKind::Bid, flag::SNAPSHOT, scale, out, &mut bids)?,
+            b"asks" => levels(&mut c, RowKind::Ask, flag::SNAPSHOT, scale, out, &mut asks)?,
+            _ => c.skip_value()?,
+        }
+        more = c.more(b'}')?;
+    }
+    c.end()?;
+    match (id, bids, asks) {
+        (Some(id), true, true) => {
+            let ts = ts_ms.map_or(Some(UNDEF_TS_NS), |t| t.checked_mul(1_000_000));
+            ts.map(|ts| (id, ts)).ok_or_else(|| c.bad("time out of range"))
+        }
+        _ => Err(c.bad("no lastUpdateId, bids or asks")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Info {
+    symbols: Vec<Symbol>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Symbol {
+    symbol: String,
+    base_asset: String,
+    quote_asset: String,
+    #[serde(default)]
+    contract_size: Option<serde_json::Number>,
+    #[serde(default)]
+    filters: Vec<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Filter {
+    filter_type: String,
+    #[serde(default)]
+    tick_size: Option<String>,
+    #[serde(default)]
+    step_size: Option<String>,
+    #[serde(default)]
+    min_notional: Option<String>,
+    #[serde(default)]
+    notional: Option<String>,
+}
+
+/// Instruments of an exchangeInfo body, those of `symbols` only, in the order of `symbols`; the second value names the symbols
+/// that the body does not have. Steps come from the filters, never from the precisions (exchanges.md 1.7, 3.5).
+///
+/// # Errors
+/// [`Error::BadMessage`] where the body is no exchangeInfo, [`Error::BadSetting`] where a filter is missing.
+pub fn exchange_info(venue: Venue, body: &[u8], symbols: &[String]) -> Result<(Vec<Instrument>, Vec<String>)> {
+    let info: Info = serde_json::from_slice(body).map_err(|_| Error::BadMessage {
+        what: "exchangeInfo",
+        offset: 0,
+        reason: "not an exchangeInfo",
+    })?;
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for name in symbols {
+        match info.symbols.iter().find(|s| &s.symbol == name) {
+            Some(symbol) => known.push(instrument(venue, symbol)?),
+            None => unknown.push(name.clone()),
+        }
+    }
+    Ok((known, unknown))
+}
+
+fn instrument(venue: Venue, symbol: &Symbol) -> Result<Instrument> {
+    let find = |kind: &str| symbol.filters.iter().find(|f| f.filter_type == kind);
+    let need = |value: Option<&String>, key: &str| {
+        value.cloned().ok_or_else(|| Error::BadSetting {
+            key: format!("{venue}:{}", symbol.symbol),
+            reason: format!("exchangeInfo has no {key}"),
+        })
+    };
+    let tick = need(find("PRICE_FILTER").and_then(|f| f.tick_size.as_ref()), "PRICE_FILTER.tickSize")?;
+    let lot = need(find("LOT_SIZE").and_then(|f| f.step_size.as_ref()), "LOT_SIZE.stepSize")?;
+    let notional = find("NOTIONAL").or_else(|| find("MIN_NOTIONAL"));
+    let min_notional = notional.and_then(|f| f.min_notional.clone().or_else(|| f.notional.clone()));
+    let mut i = Instrument::from_steps(venue, &symbol.symbol, &tick, &lot, MetadataSource::Venue)?;
+    i.base = symbol.base_asset.clone();
+    i.quote = symbol.quote_asset.clone();
+    i.min_notional = min_notional.unwrap_or_else(|| "0".to_owned());
+    if i.kind == Kind::Inverse {
+        i.contract_size = symbol.contract_size.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);
+    }
+    Ok(i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCALE: Scale = Scale { price_precision: 4, qty_precision: 2 };
+
+    #[test]
+    fn a_snapshot_is_read_or_refused() {
+        let mut rows = Vec::new();
+        let body = br#"{"lastUpdateId": 160, "bids": [["0.0024", "10"]], "asks": [["0.0026","100.00", []]], "x": {}}"#;
+        assert_eq!(depth_snapshot(body, SCALE, &mut rows), Ok((160, UNDEF_TS_NS)));
+        assert_eq!((rows[0].px(), rows[0].qty, rows[1].px(), rows[1].qty), (24, 1000, 26, 10_000));
+        let futures = br#"{"lastUpdateId":5,"E":2,"T":3,"bids":[],"asks":[]}"#;
+        assert_eq!(depth_snapshot(futures, SCALE, &mut rows), Ok((5, 3_000_000)));
+        for bad in ["<html>", "{}", r#"{"lastUpdateId":1,"bids":[["0.00001","1"]],"asks":[]}"#, r#"{"code":-1003}"#] {
+            assert!(depth_snapshot(bad.as_bytes(), SCALE, &mut rows).is_err(), "{bad}");
+            assert_eq!(rows.len(), 2);
+        }
+    }
+
+    #[test]
+    fn filters_give_the_steps() {
+        let body =
+            br#"{"symbols":[{"symbol":"BTCUSDT","baseAsset":"BTC","quoteAsset":"USDT","status":"TRADING","filters":[
+            {"filterType":"PRICE_FILTER","tickSize":"0.10"},{"filterType":"LOT_SIZE","stepSize":"0.001"},
+            {"filterType":"MIN_NOTIONAL","notional":"100"}]}]}"#;
+        let names = ["BTCUSDT".to_owned(), "NOPE".to_owned()];
+        let (known, unknown) = exchange_info(Venue::BinanceUsdm, body, &names).unwrap();
+        assert_eq!((known[0].price_precision, known[0].qty_precision, known[0].min_notional.as_str()), (1, 3, "100"));
+        assert_eq!(unknown, ["NOPE"]);
+    }
+}
