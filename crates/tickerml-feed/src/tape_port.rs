@@ -1,0 +1,70 @@
+//! What the feed asks of a tape: one producer that appends. The recorder is one; tests use a vector in memory.
+use crate::clock::Stamp;
+use tickerml_core::tape::RecordKind;
+
+/// Where records go. One producer thread.
+pub trait Tape {
+    /// Appends a record and returns its `pos`.
+    ///
+    /// # Errors
+    /// A text when the tape can take no record any more: the run stops.
+    fn append(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String>;
+
+    /// False while the tape cannot take more without growing beyond its bounds (slow or full disk): sockets are not
+    /// read meanwhile.
+    fn ready(&self) -> bool {
+        true
+    }
+
+    /// The last `pos` known to be on disk plus one; 0 for none.
+    fn durable_pos(&self) -> u64;
+}
+
+/// A record in memory, as [`MemoryTape`] keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// What it holds.
+    pub kind: RecordKind,
+    /// Slot index.
+    pub slot: u16,
+    /// Both clocks.
+    pub stamp: Stamp,
+    /// Payload.
+    pub bytes: Vec<u8>,
+}
+
+impl OwnedRecord {
+    /// The payload as text, for assertions and messages.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// A tape in memory, for tests and virtual time.
+#[derive(Debug, Default)]
+pub struct MemoryTape {
+    /// Everything appended, in order: the index is the `pos`.
+    pub records: Vec<OwnedRecord>,
+    /// Set to act like a disk that does not keep up.
+    pub stalled: bool,
+    /// Set to act like a tape that has stopped.
+    pub failed: Option<String>,
+}
+
+impl Tape for MemoryTape {
+    fn append(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
+        if let Some(reason) = &self.failed {
+            return Err(reason.clone());
+        }
+        self.records.push(OwnedRecord { kind, slot, stamp, bytes: bytes.to_vec() });
+        Ok(self.records.len() as u64 - 1)
+    }
+
+    fn ready(&self) -> bool {
+        !self.stalled
+    }
+
+    fn durable_pos(&self) -> u64 {
+        self.records.len() as u64
+    }
+}
