@@ -11,6 +11,7 @@
 //! iterated. So the same tape gives the same digest on every machine.
 #![forbid(unsafe_code)]
 
+pub mod book;
 pub mod error;
 pub mod event;
 pub mod instrument;
