@@ -1,0 +1,90 @@
+"""Configuration: read once, checked whole, frozen. `load` is the door; docs of the keys stand in `config/*.yaml`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tickerml.config.layers import FILES, Key, Layer, file_layers, lay_over
+from tickerml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tickerml.config.models import Config
+
+__all__ = ["Loaded", "data_dir", "load"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked configuration, and where each of its keys was set."""
+
+    config: Config
+    origins: Mapping[Key, str]
+
+    def origin(self, key: Key) -> str:
+        """`file:line`, `environment NAME` or the flag that set a key."""
+        from tickerml.config.check import origin_of
+
+        return origin_of(key, self.origins)
+
+
+def load(
+    config_dir: Path | None = None,
+    flags: Sequence[Layer] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Loaded:
+    """Reads every layer and checks the result.
+
+    Parameters
+    ----------
+    config_dir : the folder of ``--config``, which must exist; None for the usual places.
+    flags : what the command line sets, weakest first (`config.flags` makes them).
+    environ, cwd : for tests; the process's own by default.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of every layer, not only the first.
+    """
+    from tickerml.config.env import env_layer
+
+    environ = os.environ if environ is None else environ
+    layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ), *flags]
+    data: dict[str, Any] = {section: {} for section in (*FILES, "secrets")}
+    origins: dict[Key, str] = {}
+    for layer in layers:
+        data = lay_over(data, layer.data)
+        origins.update(layer.origins)
+    return _checked(data, origins, [problem for layer in layers for problem in layer.problems])
+
+
+def data_dir(given: Path | None, environ: Mapping[str, str] | None = None) -> Path:
+    """The data folder: ``--data``, else TICKERML_DATA, else the XDG data home."""
+    environ = os.environ if environ is None else environ
+    if given is not None:
+        return given
+    if environ.get("TICKERML_DATA"):
+        return Path(environ["TICKERML_DATA"])
+    home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "/")) / ".local" / "share")
+    return Path(home) / "tickerml"
+
+
+def _checked(data: dict[str, Any], origins: dict[Key, str], problems: list[str]) -> Loaded:
+    from pydantic import ValidationError
+
+    from tickerml.config.check import explain, policy_problems
+    from tickerml.config.models import Config
+
+    problems += policy_problems(data["model"], origins)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as e:
+        raise ConfigError([*problems, *explain(e, origins)]) from None
+    if problems:
+        raise ConfigError(problems)
+    return Loaded(config, origins)

@@ -1,0 +1,292 @@
+"""Every key of the configuration, with its type and range. Units stand in the names and in the YAML comments.
+
+Imported only when a command needs configuration: pydantic costs 150 ms.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+__all__ = ["VENUES", "Config", "Exchanges", "Execution", "Model", "Risk", "Venue", "as_text"]
+
+VENUES = ("binance_spot", "binance_us", "binance_usdm", "binance_coinm")
+"""The venues this version speaks, in the order of contract.md."""
+
+SEGMENT_BYTES_MIN = 1 << 20
+
+
+def _decimal(value: Any) -> Any:
+    """Whole numbers and decimal text as exact decimals; anything else is left for pydantic to refuse."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return Decimal(value)
+    return value
+
+
+def as_text(value: object) -> str:
+    """A value as text without an exponent: 0.5, 12, true."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _symbol(value: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{2,30}(_[A-Z0-9]{2,12})?", value):
+        raise ValueError(f"{value!r} is no Binance symbol; write it in capitals, like BTCUSDT")
+    return value
+
+
+def _instrument(value: str) -> str:
+    venue, _, symbol = value.partition(":")
+    if venue not in VENUES:
+        raise ValueError(f"{value!r} names no venue of this version; write it like binance_spot:BTCUSDT")
+    _symbol(symbol)
+    return value
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value and not value.startswith(tuple(f"{s}://" for s in schemes)):
+            raise ValueError(f"{value!r} is no URL for this; start it with {schemes[0]}://")
+        if value.endswith("/"):
+            raise ValueError(f"{value!r} ends with a slash; leave it out")
+        return value
+
+    return AfterValidator(check)
+
+
+def _clock(value: str) -> str:
+    if value != "causal" and not re.fullmatch(r"fixed:-?\d{1,18}", value):
+        raise ValueError(f"{value!r} is no clock; write causal, or fixed: and a number of nanoseconds")
+    return value
+
+
+def _currency(value: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{2,12}", value):
+        raise ValueError(f"{value!r} is no currency; write it in capitals, like USDT")
+    return value
+
+
+def _channel(value: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z]+[0-9]*(@[0-9]+m?s)?", value):
+        raise ValueError(f"{value!r} is no stream; write it as after symbol@, like depth@100ms")
+    return value
+
+
+def _brokers(value: str) -> str:
+    if not all(re.fullmatch(r"[^\s,:]+:\d{1,5}", part) for part in value.split(",")):
+        raise ValueError(f"{value!r} is no list of brokers; write host:port,host:port")
+    return value
+
+
+def _ages(value: dict[str, int]) -> dict[str, int]:
+    if "default" not in value:
+        raise ValueError("has no line for every other instrument; add `default: 3000`")
+    for key in value.keys() - {"default"}:
+        _instrument(key)
+    return value
+
+
+def _off(value: bool) -> bool:
+    if value:
+        raise ValueError("this version has no such sink; write enabled: false")
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_decimal)]
+Money = Annotated[Exact, Field(ge=0, le=Decimal(10) ** 15)]
+Frac = Annotated[Exact, Field(gt=0, le=1)]
+FeeBps = Annotated[Exact, Field(ge=-100, le=1000)]
+LatencyMs = Annotated[Exact, Field(ge=0, le=60_000)]
+Symbol = Annotated[str, AfterValidator(_symbol)]
+InstrumentId = Annotated[str, AfterValidator(_instrument)]
+Channel = Annotated[str, AfterValidator(_channel)]
+Currency = Annotated[str, AfterValidator(_currency)]
+Parameters = dict[str, int | Decimal | str | bool]
+Off = Annotated[bool, AfterValidator(_off)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, nothing is converted in silence, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class PerVenue(Section):
+    """One number a venue; a single number stands for all of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else dict.fromkeys(VENUES, value)
+
+
+class VenueMs(PerVenue):
+    """Milliseconds a venue."""
+
+    binance_spot: LatencyMs
+    binance_us: LatencyMs
+    binance_usdm: LatencyMs
+    binance_coinm: LatencyMs
+
+
+class VenueBps(PerVenue):
+    """Basis points a venue."""
+
+    binance_spot: FeeBps
+    binance_us: FeeBps
+    binance_usdm: FeeBps
+    binance_coinm: FeeBps
+
+
+class Venue(Section):
+    """One exchange: where it is, what to subscribe to, and what it allows."""
+
+    enabled: bool
+    instruments: Annotated[list[Symbol], Field(min_length=1, max_length=200)]
+    ws_url: Annotated[str, _url("wss", "ws"), Field(min_length=1)]
+    market_ws_url: Annotated[str, _url("wss", "ws")]
+    rest_url: Annotated[str, _url("https", "http"), Field(min_length=1)]
+    channels: Annotated[list[Channel], Field(min_length=1, max_length=10)]
+    market_channels: Annotated[list[Channel], Field(max_length=10)]
+    snapshot_limit: Annotated[int, Field(ge=5, le=5000)]
+    snapshot_weight: Annotated[int, Field(ge=1, le=1000)]
+    weight_per_min: Annotated[int, Field(ge=1, le=100_000)]
+
+    @model_validator(mode="after")
+    def _market(self) -> "Venue":
+        if self.market_channels and not self.market_ws_url:
+            raise ValueError("market_channels need a market_ws_url; give one or empty the list")
+        return self
+
+
+class Venues(Section):
+    """The exchanges of this version."""
+
+    binance_spot: Venue
+    binance_us: Venue
+    binance_usdm: Venue
+    binance_coinm: Venue
+
+
+class Demo(Section):
+    """What `run --demo` trades."""
+
+    instruments: Annotated[list[InstrumentId], Field(min_length=1, max_length=20)]
+
+
+class Recording(Section):
+    """How the tape is written."""
+
+    profile: Literal["ssd", "sd"]
+    segment_bytes: Annotated[int, Field(ge=SEGMENT_BYTES_MIN, le=1 << 34)]
+    retention_bytes: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _room(self) -> "Recording":
+        if 0 < self.retention_bytes < 2 * self.segment_bytes:
+            raise ValueError("retention_bytes is less than two segments; raise it, or write 0 to keep everything")
+        return self
+
+
+class Exchanges(Section):
+    """exchanges_config.yaml."""
+
+    venues: Venues
+    demo: Demo
+    recording: Recording
+
+
+class Execution(Section):
+    """execution_config.yaml: the settings of contract.md by their names."""
+
+    step_ms: Annotated[int, Field(ge=1, le=3_600_000)]
+    depth: Annotated[int, Field(ge=1, le=1000)]
+    queue: Literal["risk_averse"]
+    exchange: Literal["shared"]
+    report_rule: Literal["causal"]
+    reorder_ms: Annotated[int, Field(ge=0, le=60_000)]
+    clock: Annotated[str, AfterValidator(_clock)]
+    base_latency_ms: LatencyMs
+    decision_ms: LatencyMs
+    latency: Literal["constant"]
+    entry_ms: VenueMs
+    response_ms: VenueMs
+    maker_bps: VenueBps
+    taker_bps: VenueBps
+    balance: dict[Currency, Money]
+    short_spot: bool
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class Risk(Section):
+    """risk_limits.yaml."""
+
+    position_frac_max: Frac
+    drawdown_frac_max: Frac
+    order_notional_min: Money
+    book_age_ms_max: Annotated[dict[str, Annotated[int, Field(ge=1, le=3_600_000)]], AfterValidator(_ages)]
+
+
+class Model(Section):
+    """model_config.yaml: which policy, with what. `check.policy_problems` reads the parameters."""
+
+    policy: Literal["hold", "imbalance", "grid"]
+    hold: Parameters
+    imbalance: Parameters
+    grid: Parameters
+
+    def params(self, policy: str) -> dict[str, str]:
+        """The parameters of one policy as text, as its register reads them."""
+        return {key: as_text(value) for key, value in getattr(self, policy).items()}
+
+
+class Monitoring(Section):
+    """monitoring_config.yaml."""
+
+    status_interval_s: Annotated[int, Field(ge=1, le=3600)]
+    screen_refresh_hz: Annotated[int, Field(ge=1, le=30)]
+    disk_free_mib_min: Annotated[int, Field(ge=0)]
+    fsync_ms_max: Annotated[int, Field(ge=1, le=60_000)]
+    reach_timeout_s: Annotated[int, Field(ge=1, le=60)]
+
+
+class Kafka(Section):
+    """kafka_config.yaml."""
+
+    enabled: Off
+    brokers: Annotated[str, AfterValidator(_brokers)]
+
+
+class Timescale(Section):
+    """timescale_config.yaml."""
+
+    enabled: Off
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    database: Annotated[str, Field(min_length=1)]
+    user: Annotated[str, Field(min_length=1)]
+
+
+class Secrets(Section):
+    """Only from the environment, never in a file, never printed. Paper trading needs none."""
+
+    binance_api_key: SecretStr | None = None
+    binance_api_secret: SecretStr | None = None
+    timescale_password: SecretStr | None = None
+
+
+class Config(Section):
+    """The whole configuration, one section a file."""
+
+    exchanges: Exchanges
+    execution: Execution
+    risk: Risk
+    model: Model
+    monitoring: Monitoring
+    kafka: Kafka
+    timescale: Timescale
+    secrets: Secrets
