@@ -39,7 +39,8 @@ impl FromStr for RunId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<RunId> {
-        let bad = || Error::BadSetting { key: "run".to_owned(), reason: format!("{text:?} is not YYYYmmddTHHMMSSZ-xxxx") };
+        let bad =
+            || Error::BadSetting { key: "run".to_owned(), reason: format!("{text:?} is not YYYYmmddTHHMMSSZ-xxxx") };
         let name: [u8; RUN_ID_LEN] = text.as_bytes().try_into().map_err(|_| bad())?;
         let fits = name.iter().enumerate().all(|(i, &b)| match i {
             8 => b == b'T',
@@ -127,7 +128,9 @@ mod tests {
         assert_eq!(run.as_str(), "20240808T235415Z-0a1f");
         assert_eq!(run.as_str().parse::<RunId>(), Ok(run));
         assert_eq!(RunId::new(951_782_400_000_000_000, 0).as_str(), "20000229T000000Z-0000");
-        for bad in ["", "20240808T235415Z-0A1F", "20240808T235415Z_0a1f", "20240808T235415Z-0a1f0", "../../../../../etc/pas"] {
+        for bad in
+            ["", "20240808T235415Z-0A1F", "20240808T235415Z_0a1f", "20240808T235415Z-0a1f0", "../../../../../etc/pas"]
+        {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
     }

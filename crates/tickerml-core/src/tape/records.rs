@@ -260,14 +260,18 @@ mod tests {
     #[test]
     fn records_read_back_with_their_stamps() {
         let mut builder = BlockBuilder::new(7, 100);
-        let rows = [(100, 5, &b"a"[..]), (100, -9, b""), (5_000_000_000, i64::MAX, b"xyz"), (5_000_000_001, i64::MIN, b"q")];
+        let rows =
+            [(100, 5, &b"a"[..]), (100, -9, b""), (5_000_000_000, i64::MAX, b"xyz"), (5_000_000_001, i64::MIN, b"q")];
         for (n, (ts, mono, bytes)) in rows.iter().enumerate() {
             assert_eq!(builder.push(RecordKind::Frame, n as u16 * 300, *ts, *mono, bytes), Ok(7 + n as u64));
         }
         let block = builder.take(Vec::new());
         let read: Vec<_> = block.records().map(|r| (r.ts_recv_ns, r.ts_mono_ns, r.bytes)).collect();
         assert_eq!(read, rows);
-        assert_eq!(block.records().map(|r| (r.pos, r.slot)).collect::<Vec<_>>(), [(7, 0), (8, 300), (9, 600), (10, 900)]);
+        assert_eq!(
+            block.records().map(|r| (r.pos, r.slot)).collect::<Vec<_>>(),
+            [(7, 0), (8, 300), (9, 600), (10, 900)]
+        );
         assert_eq!((builder.next_pos(), builder.is_empty()), (11, true));
     }
 
@@ -299,7 +303,9 @@ mod tests {
 
     #[test]
     fn hostile_payloads_are_errors() {
-        for raw in [&[1u8][..], &[1, 0, 200], &[1, 0, 5, 0, 0, 1], &[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]] {
+        for raw in
+            [&[1u8][..], &[1, 0, 200], &[1, 0, 5, 0, 0, 1], &[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]]
+        {
             assert!(Cursor::new(0, 0).next(raw).is_err(), "{raw:?}");
         }
         assert!(Cursor::new(0, 0).next(&[1, 0xff, 0xff, 4, 0, 0, 0]).is_err(), "slot above 16 bits");
