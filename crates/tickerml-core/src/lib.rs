@@ -14,7 +14,9 @@
 pub mod book;
 pub mod error;
 pub mod event;
+pub mod feature;
 pub mod instrument;
+pub mod market;
 pub mod sequence;
 pub mod tape;
 pub mod units;

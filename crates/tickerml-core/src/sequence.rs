@@ -67,6 +67,11 @@ impl Sequence {
         self.last
     }
 
+    /// True behind a snapshot until the first diff has fitted: diffs dropped then are the splice's doing.
+    pub const fn is_bridging(&self) -> bool {
+        self.bridging
+    }
+
     /// True while a snapshot is needed: from the first buffered diff on.
     pub const fn wants_snapshot(&self) -> bool {
         matches!(self.state, BookState::Syncing)

@@ -7,5 +7,5 @@ mod binance_rest;
 pub mod number;
 pub mod scan;
 
-pub use binance::{Body, Channel, Decoded, DepthIds, Head, Scale, decode, head};
+pub use binance::{Body, Channel, Decoded, DepthIds, Head, Scale, decode, head, stream_name};
 pub use binance_rest::{depth_snapshot, exchange_info};

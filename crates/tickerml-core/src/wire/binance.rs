@@ -132,6 +132,15 @@ const BID_QTY: usize = 5;
 const ASK: usize = 6;
 const ASK_QTY: usize = 7;
 
+/// Stream name of a combined frame in its usual form, without reading further.
+#[inline]
+pub fn stream_name(frame: &[u8]) -> Option<&[u8]> {
+    let rest = frame.strip_prefix(b"{\"stream\":\"")?;
+    // The longest name, a symbol of 24 letters with @markPrice@1s, is far shorter.
+    let end = rest.iter().take(64).position(|&b| b == b'"')?;
+    Some(&rest[..end])
+}
+
 /// Routes a frame without reading its levels.
 ///
 /// # Errors

@@ -1,0 +1,184 @@
+//! What is known of one instrument: its book, the state of the book, its trades and prices, and what was counted.
+use super::silence::Silence;
+use crate::book::Book;
+use crate::event::{BookState, Cause, Message, Row};
+use crate::instrument::Instrument;
+use crate::sequence::Sequence;
+use crate::wire::{DepthIds, Scale};
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of rows that wait for a snapshot (rules.md 6: 8 MiB a symbol).
+pub const BUFFER_BYTES_MAX: usize = 8 << 20;
+
+/// A span in which a book could not be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Index of the instrument.
+    pub instrument: u16,
+    /// Last moment at which the book was known to be true, ns.
+    pub from_ts_ns: i64,
+    /// When it was Live again, ns; 0 while it is open.
+    pub to_ts_ns: i64,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Counts of one instrument.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LineStats {
+    /// Diffs, before any rule.
+    pub updates: u64,
+    /// Entries of the bid and ask arrays of diffs, before any rule.
+    pub levels: u64,
+    /// Trades (or aggregated trades where no trades are recorded), those of quantity 0 included.
+    pub trades: u64,
+    /// Best bid/ask messages.
+    pub touches: u64,
+    /// Snapshots that were accepted.
+    pub snapshots: u64,
+    /// Diffs that the splicing rule threw away after a snapshot.
+    pub discarded_diffs: u64,
+    /// Diffs and trades that another socket had brought already.
+    pub repeats: u64,
+    /// Trade ids that never came.
+    pub trade_id_gaps: u64,
+    /// Books found crossed after a whole message.
+    pub crossed: u64,
+    /// Messages that could not be read.
+    pub bad_messages: u64,
+    /// First diff's `U`.
+    pub first_seq: u64,
+    /// Last diff's `u`.
+    pub last_seq: u64,
+    /// Time in state Live, ns.
+    pub live_ns: i64,
+}
+
+/// A diff that waits for its snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    pub ids: (u64, u64, Option<u64>),
+    pub message: Message,
+    pub rows: Vec<Row>,
+}
+
+impl Waiting {
+    pub const fn ids(&self) -> DepthIds {
+        DepthIds { first: self.ids.0, last: self.ids.1, prev: self.ids.2 }
+    }
+}
+
+/// Diffs of one socket on their way to a book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Splice {
+    pub slot: u16,
+    pub sequence: Sequence,
+    pub waiting: Vec<Waiting>,
+    pub waiting_bytes: usize,
+}
+
+impl Splice {
+    pub fn new(slot: u16, sequence: Sequence) -> Self {
+        Splice { slot, sequence, waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
+    /// Keeps a diff; false when that exceeds [`BUFFER_BYTES_MAX`].
+    pub fn push(&mut self, ids: DepthIds, message: Message, rows: &[Row]) -> bool {
+        self.waiting_bytes += size_of_val(rows) + size_of::<Waiting>();
+        self.waiting.push(Waiting { ids: (ids.first, ids.last, ids.prev), message, rows: rows.to_vec() });
+        self.waiting_bytes <= BUFFER_BYTES_MAX
+    }
+
+    pub fn forget(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+    }
+}
+
+/// One instrument.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What it is.
+    pub instrument: Instrument,
+    /// Its book; true only in state Live.
+    pub book: Book,
+    /// State of the book, as the last State row said.
+    pub state: BookState,
+    /// Signed quantity of the market's trades since the flow was last taken: taker buys minus taker sells.
+    pub trade_flow_lots: i64,
+    /// The venue's own best bid and ask, (price, quantity) each; a check and a feature, never the book.
+    pub touch: [(i64, i64); 2],
+    /// Mark price x 10^8, 0 where none came.
+    pub mark_e8: i64,
+    /// Running funding rate x 10^12 and its settlement time in ms.
+    pub funding: (i64, i64),
+    /// Arrival of the last frame of this instrument's connection, ns.
+    pub last_frame_ns: i64,
+    /// Counts.
+    pub stats: LineStats,
+    pub(super) splice: Splice,
+    pub(super) standby: Option<Splice>,
+    pub(super) silence: Silence,
+    pub(super) last_trade_id: Option<u64>,
+    pub(super) has_trades: bool,
+    pub(super) open_gap: Option<Gap>,
+    pub(super) last_true_ns: i64,
+    pub(super) live_since_ns: Option<i64>,
+    /// (`u`, venue time) of the diff before, for snapshots without a time.
+    pub(super) last_diff_event_ns: i64,
+}
+
+impl Line {
+    /// An instrument nothing is known of.
+    pub fn new(instrument: Instrument) -> Self {
+        let sequence = Sequence::new(instrument.venue);
+        Line {
+            instrument,
+            book: Book::new(),
+            state: BookState::Connecting,
+            trade_flow_lots: 0,
+            touch: [(0, 0); 2],
+            mark_e8: 0,
+            funding: (0, 0),
+            last_frame_ns: 0,
+            stats: LineStats::default(),
+            splice: Splice::new(0, sequence),
+            standby: None,
+            silence: Silence::new(),
+            last_trade_id: None,
+            has_trades: false,
+            open_gap: None,
+            last_true_ns: 0,
+            live_since_ns: None,
+            last_diff_event_ns: crate::units::UNDEF_TS_NS,
+        }
+    }
+
+    /// Scale of its integers.
+    pub const fn scale(&self) -> Scale {
+        Scale { price_precision: self.instrument.price_precision, qty_precision: self.instrument.qty_precision }
+    }
+
+    /// True while its book may feed decisions.
+    pub fn is_live(&self) -> bool {
+        self.state == BookState::Live
+    }
+
+    /// The gap that is open now.
+    pub const fn open_gap(&self) -> Option<&Gap> {
+        self.open_gap.as_ref()
+    }
+
+    /// A trade's id: false where it came before. Missing ids are counted.
+    pub(super) fn takes_trade(&mut self, id: u64) -> bool {
+        if let Some(last) = self.last_trade_id {
+            if id <= last {
+                self.stats.repeats += 1;
+                return false;
+            }
+            self.stats.trade_id_gaps += id - last - 1;
+        }
+        self.last_trade_id = Some(id);
+        true
+    }
+}
