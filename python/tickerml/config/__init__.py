@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.config.layers import FILES, Key, Layer, file_layers, lay_over
+from tickerml.config.layers import FILES, Key, file_layers, lay_over
 from tickerml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ class Loaded:
 
 def load(
     config_dir: Path | None = None,
-    flags: Sequence[Layer] = (),
     *,
+    policy: str | None = None,
+    sets: Sequence[tuple[str, str]] = (),
+    instruments: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Loaded:
@@ -43,7 +45,7 @@ def load(
     Parameters
     ----------
     config_dir : the folder of ``--config``, which must exist; None for the usual places.
-    flags : what the command line sets, weakest first (`config.flags` makes them).
+    policy, sets, instruments : what ``--policy``, ``--set`` and ``--instrument`` say.
     environ, cwd : for tests; the process's own by default.
 
     Raises
@@ -54,12 +56,16 @@ def load(
     from tickerml.config.env import env_layer
 
     environ = os.environ if environ is None else environ
-    layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ), *flags]
+    layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ)]
     data: dict[str, Any] = {section: {} for section in (*FILES, "secrets")}
-    origins: dict[Key, str] = {}
     for layer in layers:
         data = lay_over(data, layer.data)
-        origins.update(layer.origins)
+    if policy or sets or instruments:
+        from tickerml.config.flags import flag_layer, instrument_layer
+
+        layers += [instrument_layer(instruments), flag_layer(policy, sets, _configured_policy(data))]
+        data = lay_over(lay_over(data, layers[-2].data), layers[-1].data)
+    origins = {key: origin for layer in layers for key, origin in layer.origins.items()}
     return _checked(data, origins, [problem for layer in layers for problem in layer.problems])
 
 
@@ -72,6 +78,11 @@ def data_dir(given: Path | None, environ: Mapping[str, str] | None = None) -> Pa
         return Path(environ["TICKERML_DATA"])
     home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "/")) / ".local" / "share")
     return Path(home) / "tickerml"
+
+
+def _configured_policy(data: dict[str, Any]) -> str:
+    model = data["model"]
+    return str(model.get("policy")) if isinstance(model, dict) else ""
 
 
 def _checked(data: dict[str, Any], origins: dict[Key, str], problems: list[str]) -> Loaded:

@@ -18,7 +18,7 @@ def effective(config: Config) -> dict[str, Any]:
     """All values but secrets, as JSON knows them: money as exact text, other decimals as numbers."""
     out: dict[str, Any] = _plain(config.model_dump(exclude={"secrets"}))
     out["execution"]["balance"] = {k: _money(v) for k, v in config.execution.balance.items()}
-    out["risk"]["order_notional_min"] = _money(config.risk.order_notional_min)
+    out["risk"]["order_quote_min"] = _money(config.risk.order_quote_min)
     for policy in ("hold", "imbalance", "grid"):
         out["model"][policy] = config.model.params(policy)
     return out

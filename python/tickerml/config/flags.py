@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from tickerml.config.layers import FILES, Key, Layer, did_you_mean
 from tickerml.config.models import VENUES, Execution
 from tickerml.config.yaml_file import parse_text
+from tickerml.errors import NotFoundError
 
 __all__ = ["flag_layer", "instrument_layer", "setting_keys"]
 
@@ -37,6 +38,11 @@ def instrument_layer(instruments: Sequence[str]) -> Layer:
     layer = Layer()
     if not instruments:
         return layer
+    for name in (i.partition(":")[0] for i in instruments):
+        if name not in VENUES:
+            raise NotFoundError(
+                f"--instrument {name}: no such venue in this version; {did_you_mean(name, list(VENUES))}"
+            )
     for venue in VENUES:
         symbols = [i.partition(":")[2] for i in dict.fromkeys(instruments) if i.partition(":")[0] == venue]
         layer.put(("exchanges", "venues", venue, "enabled"), bool(symbols), "--instrument")

@@ -227,7 +227,8 @@ class Risk(Section):
 
     position_frac_max: Frac
     drawdown_frac_max: Frac
-    order_notional_min: Money
+    order_quote_min: Money
+    leverage_max: Annotated[Exact, Field(gt=0, le=125)]
     book_age_ms_max: Annotated[dict[str, Annotated[int, Field(ge=1, le=3_600_000)]], AfterValidator(_ages)]
 
 

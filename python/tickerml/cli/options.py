@@ -1,0 +1,146 @@
+"""What the commands share: the global options, which stand before or after a command, and a few parameter types."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tickerml.config import Loaded
+
+__all__ = ["DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "Globals", "common", "globals_of"]
+
+SECOND_SIGNAL = 130
+"""Exit code of an interrupt that drains nothing: 128 + SIGINT."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@dataclass
+class Globals:
+    """The global options as given, from either place."""
+
+    config: Path | None = None
+    data: Path | None = None
+    json: bool = False
+    verbose: int = 0
+    color: bool = True
+
+    def data_dir(self) -> Path:
+        """The data folder in effect."""
+        from tickerml.config import data_dir
+
+        return data_dir(self.data)
+
+    def load(
+        self, policy: str | None = None, sets: tuple[tuple[str, str], ...] = (), instruments: tuple[str, ...] = ()
+    ) -> "Loaded":
+        """The configuration with the command's flags on top."""
+        from tickerml.config import load
+
+        return load(self.config, policy=policy, sets=sets, instruments=instruments)
+
+
+def globals_of(context: click.Context | None = None) -> Globals:
+    """The one `Globals` of this invocation."""
+    found: Globals = (context or click.get_current_context()).find_root().ensure_object(Globals)
+    return found
+
+
+def common(function: F) -> F:
+    """Adds the global options to a command or a group."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None and value is not False and value != 0:
+            setattr(globals_of(context), name, value)
+
+    return callback
+
+
+def _less(context: click.Context, _: click.Parameter, value: int) -> None:
+    if value:
+        globals_of(context).verbose = -value
+
+
+def _plain(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        globals_of(context).color = False
+
+
+_FOLDER = click.Path(path_type=Path)
+_OPTIONS = [
+    click.option(
+        "--config",
+        type=_FOLDER,
+        metavar="DIR",
+        expose_value=False,
+        callback=_keep("config"),
+        help="Configuration folder [./config, then the XDG config home, then packaged defaults].",
+    ),
+    click.option(
+        "--data",
+        type=_FOLDER,
+        metavar="DIR",
+        expose_value=False,
+        callback=_keep("data"),
+        help="Data folder [TICKERML_DATA, then the XDG data home].",
+    ),
+    click.option("--json", is_flag=True, expose_value=False, callback=_keep("json"), help="One JSON object on stdout."),
+    click.option("-v", "--verbose", count=True, expose_value=False, callback=_keep("verbose"), help="Say more."),
+    click.option("-q", "--quiet", count=True, expose_value=False, callback=_less, help="Say less."),
+    click.option("--no-color", is_flag=True, expose_value=False, callback=_plain, help="No colours."),
+]
+
+
+class Duration(click.ParamType[float]):
+    """`250ms`, `60s`, `5m`, `2h`, `1d`, or a number of seconds; the value is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds, above zero."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value))
+        if not found or float(found[1]) == 0:
+            self.fail(f"{value!r} is no duration; write it like 90s, 5m, 2h or 1d", param, ctx)
+        return float(found[1]) * UNIT_S[found[2] or "s"]
+
+
+class Setting(click.ParamType[tuple[str, str]]):
+    """`key=value`; the value is the pair of texts."""
+
+    name = "k=v"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Key and text; the configuration checks both."""
+        if isinstance(value, tuple):
+            return value
+        key, found, text = str(value).partition("=")
+        if not found or not key:
+            self.fail(f"{value!r} is no setting; write it like step_ms=50", param, ctx)
+        return key.strip(), text.strip()
+
+
+class InstrumentId(click.ParamType[str]):
+    """`venue:SYMBOL`."""
+
+    name = "venue:symbol"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself; whether the venue exists is asked later."""
+        if not re.fullmatch(r"[a-z_]+:\S+", str(value)):
+            self.fail(f"{value!r} is no instrument; write it like binance_spot:BTCUSDT", param, ctx)
+        return str(value)
+
+
+DURATION = Duration()
+SETTING = Setting()
+INSTRUMENT = InstrumentId()

@@ -1,0 +1,49 @@
+"""How a command speaks: data on stdout, everything else on stderr; one JSON object with ``--json``."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from tickerml.cli.options import globals_of
+
+__all__ = ["bytes_text", "emit", "note", "span_text", "warn"]
+
+
+def emit(result: Mapping[str, Any], lines: Callable[[], str]) -> None:
+    """Prints a result: as one JSON object, or as the text that `lines` makes."""
+    if globals_of().json:
+        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        click.echo(lines())
+
+
+def note(text: str) -> None:
+    """Says something by the way, on stderr, unless ``-q``."""
+    if globals_of().verbose >= 0:
+        click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Says something that should be read, on stderr."""
+    click.echo(click.style(text, fg="yellow") if globals_of().color else text, err=True)
+
+
+def bytes_text(size: int) -> str:
+    """A size with three digits and its unit: 1.25 MiB."""
+    value, unit = float(size), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{int(value)} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def span_text(first_ns: int, last_ns: int) -> str:
+    """Two times in UTC, and how far apart they are."""
+    if first_ns <= 0 or last_ns < first_ns:
+        return "empty"
+    first, last = (datetime.fromtimestamp(t / 1e9, UTC) for t in (first_ns, last_ns))
+    return f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC ({(last_ns - first_ns) / 1e9:.1f} s)"

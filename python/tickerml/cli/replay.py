@@ -1,0 +1,101 @@
+"""`tickerml replay` and `tickerml backtest`: the engine over recordings. Neither writes under the data folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tickerml.cli.options import SETTING, common, globals_of
+from tickerml.cli.output import emit
+
+__all__ = ["backtest", "replay"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+BATCH_EVENTS = 65_536
+"""Events decoded at a time; no result depends on it."""
+
+
+def _engine_options(function: F) -> F:
+    for option in (
+        click.option(
+            "--orders", type=click.Path(path_type=Path), help="Write one row an order event (.csv, .parquet)."
+        ),
+        click.option("--fills", type=click.Path(path_type=Path), help="Write one row a fill (.csv, .parquet)."),
+        click.option(
+            "--batch-events",
+            type=click.IntRange(1, 1 << 24),
+            default=BATCH_EVENTS,
+            show_default=True,
+            help="Events decoded at a time; the digest does not depend on it.",
+        ),
+        click.option("--set", "sets", type=SETTING, multiple=True, help="Override a setting or a policy's parameter."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("tape_or_run")
+@click.option("--policy", help="Decide with this policy instead of the recorded one.")
+@click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
+@_engine_options
+@common
+def replay(
+    *,
+    tape_or_run: str,
+    policy: str | None,
+    allow_damage: bool,
+    sets: tuple[tuple[str, str], ...],
+    batch_events: int,
+    fills: Path | None,
+    orders: Path | None,
+) -> None:
+    """Run a tape through the engine again: the same digest, decisions and fills."""
+    from tickerml import runner
+    from tickerml.sources.lookup import find_tape
+
+    given = globals_of()
+    tape = find_tape(tape_or_run, given.data_dir())
+    result = runner.replay(
+        tape,
+        policy=policy,
+        sets=sets,
+        allow_damage=allow_damage,
+        batch_events=batch_events,
+        outputs=runner.Outputs(fills, orders),
+        loaded=given.load(),
+    )
+    emit(result, lambda: runner.summary_text(result))
+
+
+@click.command()
+@click.argument("events", nargs=-1, required=True)
+@click.option("--policy", required=True, help="hold, imbalance or grid.")
+@click.option("--profile", type=click.Choice(["hftbacktest"]), help="Not in this version.")
+@click.option("--allow-insample", is_flag=True, help="Use fitted parameters on the data that they were fitted to.")
+@_engine_options
+@common
+def backtest(
+    *,
+    events: tuple[str, ...],
+    policy: str,
+    profile: str | None,
+    allow_insample: bool,
+    sets: tuple[tuple[str, str], ...],
+    batch_events: int,
+    fills: Path | None,
+    orders: Path | None,
+) -> None:
+    """Run event files through the engine: files, folders, globs or a run."""
+    from tickerml import runner
+    from tickerml.sources.lookup import find_events
+
+    if profile:
+        raise click.UsageError("--profile hftbacktest is not in this version; the shared profile is the only one")
+    given = globals_of()
+    files = find_events(events, given.data_dir())
+    result = runner.backtest(
+        files, batch_events=batch_events, outputs=runner.Outputs(fills, orders), loaded=given.load(policy, sets)
+    )
+    emit(result, lambda: runner.summary_text(result))

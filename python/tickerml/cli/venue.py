@@ -1,0 +1,56 @@
+"""`tickerml venue`: an exchange on loopback."""
+
+from pathlib import Path
+
+import click
+
+from tickerml.cli.options import INSTRUMENT, common, globals_of
+
+__all__ = ["venue"]
+
+
+@click.group()
+@common
+def venue() -> None:
+    """Serve an exchange on this machine."""
+
+
+@venue.command()
+@click.option("--market", type=click.Path(path_type=Path, exists=True), help="YAML with the market to generate.")
+@click.option(
+    "--recording",
+    "recordings",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    help="Serve these recordings instead; several are one.",
+)
+@click.option("--instrument", type=INSTRUMENT, help="The recording's instrument.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Times faster than recorded.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the order flow.")
+@common
+def serve(
+    *, market: Path | None, recordings: tuple[Path, ...], instrument: str | None, speed: float, port: int, seed: int
+) -> None:
+    """Serve until stopped: real sockets, Binance's dialects, faults on request through control_url."""
+    from tickerml.sources.venue import serve as serve_venue
+
+    if recordings and not instrument:
+        raise click.UsageError("--recording needs --instrument: a recording does not say what it is of")
+    if market and recordings:
+        raise click.UsageError("--market and --recording are two different venues; give one")
+    serve_venue(
+        market=market,
+        recordings=recordings,
+        instrument=instrument,
+        speed=speed,
+        port=port,
+        seed=seed,
+        as_json=globals_of().json,
+    )

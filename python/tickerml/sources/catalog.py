@@ -1,0 +1,68 @@
+"""What a data folder holds: runs, tapes and event files with spans and sizes, read from names and `run.json` alone."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from tickerml.sources.lookup import RUN, data_folders
+
+__all__ = ["catalog"]
+
+EVENT_FILE = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d+)\.parquet")
+
+
+def catalog(data: Path) -> dict[str, list[dict[str, Any]]]:
+    """Lists of runs, tapes and events of a data folder and of its demo folder."""
+    folders = data_folders(data)
+    return {
+        "runs": [row for folder in folders for row in _runs(folder)],
+        "tapes": [row for folder in folders for row in _tapes(folder)],
+        "events": [row for folder in folders for row in _events(folder)],
+    }
+
+
+def _runs(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted((folder / "runs").glob("*/run.json")):
+        try:
+            head = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            head = {}
+        yield {**(head if isinstance(head, dict) else {}), "run": path.parent.name, "path": str(path.parent)}
+
+
+def _tapes(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted((folder / "tapes").glob("*")):
+        if RUN.fullmatch(path.name):
+            sizes = [p.stat().st_size for p in path.glob("*.tape")]
+            yield {"run": path.name, "path": str(path), "segments": len(sizes), "bytes": sum(sizes)}
+
+
+def _events(folder: Path) -> Iterator[dict[str, Any]]:
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in sorted((folder / "events").glob("venue=*/symbol=*/date=*/*.parquet")):
+        name = EVENT_FILE.fullmatch(path.name)
+        if name is None:
+            continue
+        venue, symbol = (part.partition("=")[2] for part in path.parts[-4:-2])
+        instrument = f"{unquote(venue)}:{unquote(symbol)}"
+        first_ns, last_ns = int(name[1]), int(name[2])
+        row = groups.setdefault(
+            (name[3], instrument),
+            {
+                "run": name[3],
+                "instrument": instrument,
+                "files": 0,
+                "bytes": 0,
+                "first_ts_ns": first_ns,
+                "last_ts_ns": last_ns,
+                "glob": str(folder / "events" / path.parts[-4] / path.parts[-3] / "date=*" / f"*-{name[3]}-*.parquet"),
+            },
+        )
+        row["files"] += 1
+        row["bytes"] += path.stat().st_size
+        row["first_ts_ns"] = min(row["first_ts_ns"], first_ns)
+        row["last_ts_ns"] = max(row["last_ts_ns"], last_ns)
+    yield from groups.values()
