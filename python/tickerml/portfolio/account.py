@@ -1,0 +1,269 @@
+"""The portfolio: cash by currency and a position for each instrument, in exact integers of 10^-18, double entry.
+
+Every fill posts to two sides at once and is checked by a second path (reliability.md 3.6):
+cash + positions + fees + funding = start + pnl, to the last digit, for the currency it settles in. Equity is marked
+to the mid price of Live books, and only while there is something to mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from tickerml.errors import UnsoundDataError
+from tickerml.portfolio.position import Position
+from tickerml.schema import LIVE, MONEY_PRECISION, POW10, UNDEF_I64, Fill, Funding, InstrumentInfo, View
+
+DOLLARS: Final = frozenset({"USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD"})
+"""Currencies that equity counts at par. Results in others are converted at the mid of their first dollar instrument."""
+
+STATE_VERSION: Final = 1
+WIDTH: Final = 16
+"""Bytes of an integer in `state_bytes`: signed, little endian."""
+
+
+class Broken(UnsoundDataError):
+    """The accounts do not balance, or a saved state does not fit: the run stops (exit 6)."""
+
+
+class Snapshot(NamedTuple):
+    """The portfolio at one view; money is integers of 10^-18 dollars unless it is by currency."""
+
+    ts_ns: int
+    equity_e18: int
+    pnl_e18: int
+    realised_e18: int
+    fees_e18: int
+    funding_e18: int
+    drawdown_frac: float
+    max_drawdown_frac: float
+    cash_e18: dict[str, int]
+    positions: tuple[int, ...]
+
+
+class Portfolio:
+    """Cash and positions of one run.
+
+    Parameters
+    ----------
+    balance : starting balance by currency, decimals.
+    instruments : the session's, in its order.
+
+    Attributes
+    ----------
+    positions : signed quantity of each instrument, scaled; read it, never write it.
+    equity_e18, peak_e18 : dollars of 10^-18 at the last view.
+    version : grows with every fill and every funding settlement.
+    """
+
+    def __init__(self, balance: Mapping[str, Decimal | str], instruments: Sequence[InstrumentInfo]) -> None:
+        self._infos = tuple(instruments)
+        self._settles = tuple(info.base if info.kind == "inverse" else info.quote for info in self._infos)
+        self._spot = tuple(info.kind == "spot" for info in self._infos)
+        self._start = {currency: _money(amount) for currency, amount in balance.items()}
+        for currency in self._settles:
+            self._start.setdefault(currency, 0)
+        self._cash = {currency: self._start[currency] for currency in sorted(self._start)}
+        self._lots = [Position(info) for info in self._infos]
+        self._rates = {c: i for c in self._cash if c not in DOLLARS and (i := self._dollar_instrument(c)) is not None}
+        self.positions = [0] * len(self._infos)
+        self.version = 0
+        self.start_e18 = sum(amount for currency, amount in self._start.items() if currency in DOLLARS)
+        self.equity_e18 = self.peak_e18 = self.start_e18
+        self._worst = (0, 1)
+        self._held: list[int] = []
+        self._bytes: bytes | None = None
+
+    # ---- what happened -------------------------------------------------------------------------------------------
+
+    def apply(self, view: View) -> None:
+        """Posts the view's fills and funding and marks what is held. Nothing to do costs nothing."""
+        fills = view.fills
+        funding = view.funding
+        if fills or funding:
+            for fill in fills:
+                self._post_fill(fill)
+            for settlement in funding:
+                self._post_funding(settlement)
+            self._held = [i for i, qty in enumerate(self.positions) if qty]
+            self._mark(view)
+        elif self._held:
+            self._mark(view)
+
+    def _post_fill(self, fill: Fill) -> None:
+        i = fill.instrument
+        lots, currency = self._lots[i], self._settles[i]
+        fee = fill.fee_e18
+        value, realised = lots.fill(fill.side, fill.px, fill.qty)
+        self._cash[currency] += (-value if self._spot[i] else realised) - fee
+        lots.fees += fee
+        self.positions[i] = lots.qty
+        self._changed()
+        self._check(currency)
+
+    def _post_funding(self, settlement: Funding) -> None:
+        i = settlement.instrument
+        self._cash[self._settles[i]] += settlement.amount_e18
+        self._lots[i].funding += settlement.amount_e18
+        self._changed()
+        self._check(self._settles[i])
+
+    def _check(self, currency: str) -> None:
+        """cash + positions + fees + funding = start + pnl; and each cost is what its fills say."""
+        mine = [i for i, settles in enumerate(self._settles) if settles == currency]
+        left = self._cash[currency] + sum(self._lots[i].cost for i in mine if self._spot[i])
+        left += sum(self._lots[i].fees - self._lots[i].funding for i in mine)
+        right = self._start[currency] + sum(self._lots[i].realised for i in mine)
+        if left != right:
+            raise Broken(f"accounts in {currency} do not balance: {left} against {right} (10^-18)")
+        for i in mine:
+            lots = self._lots[i]
+            if lots.cost - lots.realised != lots.traded or (lots.qty == 0 and lots.cost != 0):
+                raise Broken(f"the cost of {self._infos[i].id} is not what its fills say: {lots.cost} of {lots.traded}")
+
+    def _changed(self) -> None:
+        self.version += 1
+        self._bytes = None
+
+    # ---- what it is worth ----------------------------------------------------------------------------------------
+
+    def _mark(self, view: View) -> None:
+        """Marks held instruments (and those that convert a currency) to the mid of their Live books."""
+        px, state = view.book_px.item, view.state.item
+        moved = self._bytes is None
+        for i in {*self._held, *self._rates.values()} if self._rates else self._held:
+            if state(i) == LIVE:
+                mark2 = px(i, 0, 0) + px(i, 1, 0)
+                if mark2 != self._lots[i].mark2:
+                    self._lots[i].mark2 = mark2
+                    moved = True
+        if moved:
+            self._bytes = None
+            self._value()
+
+    def _value(self) -> None:
+        self.equity_e18 = equity = self._equity()
+        self.peak_e18 = max(self.peak_e18, equity)
+        fall, peak = self.peak_e18 - equity, self.peak_e18
+        if fall * self._worst[1] > self._worst[0] * peak:
+            self._worst = (fall, peak)
+
+    def _equity(self) -> int:
+        equity = 0
+        for currency, cash in self._cash.items():
+            equity += cash if currency in DOLLARS else self.dollars(cash - self._start[currency], currency)
+        for i in self._held:
+            lots = self._lots[i]
+            gain = lots.worth() if self._spot[i] else lots.unrealised()
+            equity += self.dollars(gain, self._settles[i])
+        return equity
+
+    def dollars(self, amount: int, currency: str) -> int:
+        """An amount in dollars, both of 10^-18; 0 while the currency has no known price."""
+        if currency in DOLLARS:
+            return amount
+        i = self._rates.get(currency)
+        if i is None or self._lots[i].mark2 == UNDEF_I64:
+            return 0
+        return amount * self._lots[i].mark2 // (2 * POW10[self._infos[i].price_precision])
+
+    def cash_e18(self, currency: str) -> int:
+        """Cash in a currency, 10^-18."""
+        return self._cash.get(currency, 0)
+
+    def snapshot(self, view: View) -> Snapshot:
+        """Everything for a ledger row, a screen or a summary."""
+        lots = list(zip(self._settles, self._lots, strict=True))
+        total = {name: sum(self.dollars(getattr(p, name), c) for c, p in lots) for name in _SUMS}
+        fall = self.peak_e18 - self.equity_e18
+        return Snapshot(
+            ts_ns=view.ts_ns,
+            equity_e18=self.equity_e18,
+            pnl_e18=self.equity_e18 - self.start_e18,
+            realised_e18=total["realised"],
+            fees_e18=total["fees"],
+            funding_e18=total["funding"],
+            drawdown_frac=_ratio(fall, self.peak_e18),
+            max_drawdown_frac=self.max_drawdown_frac,
+            cash_e18=dict(self._cash),
+            positions=tuple(self.positions),
+        )
+
+    @property
+    def max_drawdown_frac(self) -> float:
+        """The deepest fall below the peak so far, as a part of that peak."""
+        return _ratio(*self._worst)
+
+    def _dollar_instrument(self, currency: str) -> int | None:
+        for i, info in enumerate(self._infos):
+            if info.base == currency and info.quote in DOLLARS:
+                return i
+        return None
+
+    # ---- what survives -------------------------------------------------------------------------------------------
+
+    def state_bytes(self) -> bytes:
+        """Canonical fixed-width integers: what the digest covers and what a restart takes back. Kept until something
+        changes.
+
+        Order: version, number of currencies, number of instruments; cash by currency name; for each instrument
+        quantity, cost, traded, realised, fees, funding, mark; peak, deepest fall and its peak; the change counter.
+        """
+        if self._bytes is None:
+            self._bytes = b"".join(_encode(n) for n in self._numbers())
+        return self._bytes
+
+    def _numbers(self) -> list[int]:
+        numbers = [STATE_VERSION, len(self._cash), len(self._lots), *self._cash.values()]
+        for lots in self._lots:
+            numbers += [getattr(lots, name) for name in _FIELDS]
+        return [*numbers, self.peak_e18, *self._worst, self.version]
+
+    def restore(self, state: bytes) -> None:
+        """Takes back what `state_bytes` gave, of the same currencies and instruments.
+
+        Raises
+        ------
+        Broken
+            When it is of another shape, or does not balance.
+        """
+        numbers = [int.from_bytes(state[k : k + WIDTH], "little", signed=True) for k in range(0, len(state), WIDTH)]
+        head, rest = numbers[:3], iter(numbers[3:])
+        shape = [STATE_VERSION, len(self._cash), len(self._lots)]
+        if len(state) % WIDTH or head != shape or len(numbers) != 7 + shape[1] + len(_FIELDS) * shape[2]:
+            raise Broken("a saved portfolio does not fit this run's currencies and instruments")
+        for currency in self._cash:
+            self._cash[currency] = next(rest)
+        for lots in self._lots:
+            for name in _FIELDS:
+                setattr(lots, name, next(rest))
+        self.peak_e18, self._worst = next(rest), (next(rest), next(rest))
+        self.version = next(rest)
+        self.positions[:] = [lots.qty for lots in self._lots]
+        self._held = [i for i, qty in enumerate(self.positions) if qty]
+        self._bytes = state
+        for currency in self._cash:
+            self._check(currency)
+        self.equity_e18 = self._equity()
+
+
+_SUMS: Final = ("realised", "fees", "funding")
+_FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding", "mark2")
+
+
+def _encode(number: int) -> bytes:
+    try:
+        return number.to_bytes(WIDTH, "little", signed=True)
+    except OverflowError:
+        raise Broken(f"an amount leaves {8 * WIDTH} bits: {number}") from None
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def _money(amount: Decimal | str) -> int:
+    scaled = Decimal(amount).scaleb(MONEY_PRECISION)
+    assert scaled == scaled.to_integral_value(), f"a balance has at most 18 decimals: {amount}"
+    return int(scaled)

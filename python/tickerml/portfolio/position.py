@@ -1,0 +1,86 @@
+"""One instrument's position at average cost, in exact integers.
+
+All amounts are integers of 10^-18 of the settlement currency: the quote for spot and linear contracts, the base for
+inverse ones. A fill's value is signed by what it does to the position's cost: + for a bought linear unit, - for a
+bought inverse contract (being long it is owing base).
+"""
+
+from __future__ import annotations
+
+from tickerml.schema import POW10, UNDEF_I64, InstrumentInfo
+
+
+def fill_value(info: InstrumentInfo, side: int, px: int, qty: int) -> int:
+    """Signed value of a fill: price x quantity x contract size. Inverse: -(quantity x contract size / price), rounded
+    down.
+    """
+    if info.kind == "inverse":
+        worth = qty * info.contract_size_e18 * POW10[info.price_precision]
+        return -side * (worth // (px * POW10[info.qty_precision]))
+    return side * (px * qty * info.contract_size_e18 // POW10[info.price_precision + info.qty_precision])
+
+
+class Position:
+    """Quantity, cost and results of one instrument.
+
+    Attributes
+    ----------
+    qty : signed, scaled as the instrument's quantities.
+    cost : what the open quantity was entered for; the part of a partly closed position is rounded towards zero.
+    traded : sum of all fills' values: the second path to `cost - realised`.
+    realised, fees, funding : gross result, fees paid, funding received.
+    mark2 : twice the last mid price (half ticks of the price scale), `UNDEF_I64` before the first.
+    """
+
+    def __init__(self, info: InstrumentInfo) -> None:
+        self.info = info
+        self.qty: int = 0
+        self.cost: int = 0
+        self.traded: int = 0
+        self.realised: int = 0
+        self.fees: int = 0
+        self.funding: int = 0
+        self.mark2: int = UNDEF_I64
+        self._inverse = info.kind == "inverse"
+        self._value_mul: int = info.contract_size_e18
+        self._value_div: int = 2 * POW10[info.price_precision + info.qty_precision]
+
+    def fill(self, side: int, px: int, qty: int) -> tuple[int, int]:
+        """Applies a fill; gives (its signed value, the result it realised).
+
+        A fill through zero closes the whole position and opens the rest: its value is split by quantity, the closing
+        part rounded towards zero, so that the two parts sum to it exactly.
+        """
+        value = fill_value(self.info, side, px, qty)
+        closing = min(qty, abs(self.qty)) if self.qty * side < 0 else 0
+        realised = 0
+        if closing:
+            released = _part(self.cost, closing, abs(self.qty))
+            closing_value = _part(value, closing, qty)
+            realised = -closing_value - released
+            self.cost += (value - closing_value) - released
+        else:
+            self.cost += value
+        self.qty += side * qty
+        self.traded += value
+        self.realised += realised
+        return value, realised
+
+    def worth(self) -> int:
+        """What the position would bring at the last mid, signed as its cost; at cost before the first mid."""
+        if self.mark2 == UNDEF_I64 or self.qty == 0:
+            return self.cost
+        if self._inverse:
+            owed = 2 * self.qty * self._value_mul * POW10[self.info.price_precision]
+            return -_part(owed, 1, self.mark2 * POW10[self.info.qty_precision])
+        return self.qty * self.mark2 * self._value_mul // self._value_div
+
+    def unrealised(self) -> int:
+        """Result of closing at the last mid, before fees."""
+        return self.worth() - self.cost
+
+
+def _part(amount: int, part: int, whole: int) -> int:
+    """amount x part / whole, rounded towards zero."""
+    scaled = abs(amount) * part // whole
+    return scaled if amount >= 0 else -scaled

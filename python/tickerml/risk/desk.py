@@ -1,0 +1,253 @@
+"""The checks of one view: what is open and held is counted once, and kept up to date with what was approved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from fractions import Fraction
+from typing import Protocol
+
+from tickerml.schema import (
+    CANCEL,
+    INTENT_KINDS,
+    LIVE,
+    MARKET,
+    MONEY_ONE,
+    POW10,
+    STATES,
+    UNDEF_I64,
+    InstrumentInfo,
+    Intent,
+    Order,
+    View,
+)
+
+
+class Reason(StrEnum):
+    """Why an intent was refused."""
+
+    BAD_INTENT = "bad_intent"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
+    BOOK_NOT_LIVE = "book_not_live"
+    BOOK_OLD = "book_old"
+    NO_PRICE = "no_price"
+    DRAWDOWN = "drawdown"
+    ORDER_TOO_SMALL = "order_too_small"
+    POSITION_LIMIT = "position_limit"
+    SHORT_SPOT = "short_spot"
+    BALANCE = "insufficient_balance"
+
+
+Refusal = tuple[Reason, str]
+
+
+class Account(Protocol):
+    """What risk reads of the portfolio; money is integers of 10^-18."""
+
+    @property
+    def positions(self) -> Sequence[int]: ...
+    @property
+    def equity_e18(self) -> int: ...
+    @property
+    def peak_e18(self) -> int: ...
+    def cash_e18(self, currency: str) -> int: ...
+    def dollars(self, amount: int, currency: str) -> int: ...
+
+
+class Rules(Protocol):
+    """What the desk reads of the limits."""
+
+    @property
+    def position_frac_max(self) -> Fraction: ...
+    @property
+    def short_spot(self) -> bool: ...
+    @property
+    def leverage_max(self) -> Fraction: ...
+
+
+class Keeper(Protocol):
+    """What the desk reads of the risk that opened it."""
+
+    @property
+    def limits(self) -> Rules: ...
+    @property
+    def terms(self) -> Sequence[Terms]: ...
+    @property
+    def order_min_e18(self) -> int: ...
+    @property
+    def tripped(self) -> bool: ...
+    @property
+    def tripped_ts_ns(self) -> int: ...
+
+
+class Terms:
+    """What never changes about an instrument: how to value it, and how old its book may be."""
+
+    def __init__(self, info: InstrumentInfo, book_age_ms_max: int) -> None:
+        self.info = info
+        self.quote = info.quote
+        self.spot = info.kind == "spot"
+        self.inverse = info.kind == "inverse"
+        self.age_ns_max = book_age_ms_max * 1_000_000
+        self.fee_e6 = math.ceil(info.taker_bps * 100)
+        scale = POW10[info.qty_precision] if self.inverse else POW10[info.price_precision + info.qty_precision]
+        common = math.gcd(info.contract_size_e18, scale)
+        self._mul, self._div = info.contract_size_e18 // common, scale // common
+
+    def worth(self, px: int, qty: int) -> int:
+        """Worth in the quote currency, 10^-18: price x quantity x contract size; an inverse contract is its size."""
+        units = qty if self.inverse else px * qty
+        return units * self._mul // self._div
+
+
+class Line:
+    """One instrument at one view: its touch, and quantity and worth of what is held and open.
+
+    `open_qty` and `open_worth` are indexed by side: 1 buys, -1 (the last) sells.
+    """
+
+    __slots__ = ("_dollars", "ask", "bid", "block", "held_worth", "open_qty", "open_worth", "position", "terms")
+
+    def __init__(self, i: int, terms: Terms, view: View, portfolio: Account) -> None:
+        self.terms = terms
+        self._dollars = portfolio.dollars
+        px = view.book_px.item
+        self.bid, self.ask = px(i, 0, 0), px(i, 1, 0)
+        self.position = portfolio.positions[i]
+        self.open_qty = [0, 0, 0]
+        self.open_worth = [0, 0, 0]
+        self.held_worth = terms.worth(self.near(0), abs(self.position)) if self.position else 0
+        self.block = self._block(view.state.item(i), view.age_ns.item(i))
+
+    def near(self, px: int) -> int:
+        """The price given, or about the mid where there is none."""
+        if px > 0:
+            return px
+        if UNDEF_I64 in (self.bid, self.ask):
+            return max(self.bid, self.ask, 1)
+        return (self.bid + self.ask) // 2
+
+    def with_order(self, side: int, worth: int) -> int:
+        """Dollars held and open on the larger side, counting one more order."""
+        mine, theirs = self.open_worth[side] + worth, self.open_worth[-side]
+        amount = self.held_worth + (mine if mine > theirs else theirs)
+        return self._dollars(amount, self.terms.quote)
+
+    def _block(self, state: int, age: int) -> Refusal | None:
+        if state != LIVE:
+            return Reason.BOOK_NOT_LIVE, f"the book is {STATES[state]}"
+        if age > self.terms.age_ns_max:
+            return Reason.BOOK_OLD, f"last frame {age // 1_000_000} ms ago, limit {self.terms.age_ns_max // 1_000_000}"
+        return None
+
+
+class Desk:
+    """The checks of one view. `refusal` counts what it lets through as an open order."""
+
+    def __init__(self, keeper: Keeper, view: View, portfolio: Account) -> None:
+        self._keeper = keeper
+        self._view = view
+        self._portfolio = portfolio
+        self._lines: dict[int, Line] = {}
+        limit, equity = keeper.limits.position_frac_max, portfolio.equity_e18
+        self._worth_max = limit.numerator * equity // limit.denominator
+        limit = keeper.limits.leverage_max
+        self._contracts_max = limit.numerator * equity // limit.denominator
+        for i, position in enumerate(portfolio.positions):
+            if position:
+                self._line(i)
+        for order in view.orders:
+            self._rest(order)
+
+    def refusal(self, intent: Intent) -> Refusal | None:
+        """The first rule that the intent breaks; None lets it through."""
+        kind, i, side, px, qty, _, _ = intent
+        terms = self._keeper.terms
+        if not 0 <= i < len(terms):
+            return Reason.UNKNOWN_INSTRUMENT, f"instrument {i} of {len(terms)}"
+        market = kind == MARKET
+        if kind not in INTENT_KINDS or kind == CANCEL or side not in (1, -1) or qty <= 0 or (px <= 0 and not market):
+            return Reason.BAD_INTENT, f"kind {kind} side {side} price {px} quantity {qty}"
+        line = self._lines.get(i) or self._line(i)
+        if line.block:
+            return line.block
+        if market:
+            px = line.ask if side > 0 else line.bid
+            if px <= 0:
+                return Reason.NO_PRICE, "the book has no price on the other side"
+        worth = line.terms.worth(px, qty)
+        found = self._money(line, side, px, qty, worth)
+        if found is None:
+            line.open_qty[side] += qty
+            line.open_worth[side] += worth
+        return found
+
+    def _line(self, i: int) -> Line:
+        line = self._lines[i] = Line(i, self._keeper.terms[i], self._view, self._portfolio)
+        return line
+
+    def _rest(self, order: Order) -> None:
+        i, side, leaves = order.instrument, order.side, order.leaves
+        line = self._lines.get(i) or self._line(i)
+        line.open_qty[side] += leaves
+        line.open_worth[side] += line.terms.worth(line.near(order.px), leaves)
+
+    def _money(self, line: Line, side: int, px: int, qty: int, worth: int) -> Refusal | None:
+        """Size, breaker, position, balance. An order that, after all open ones of its side, only closes passes after
+        size.
+        """
+        dollars = self._portfolio.dollars
+        quote = line.terms.quote
+        if dollars(worth, quote) < self._keeper.order_min_e18:
+            return Reason.ORDER_TOO_SMALL, f"worth {_show(worth)} {quote}, minimum {_show(self._keeper.order_min_e18)}"
+        after = side * line.position + line.open_qty[side] + qty
+        if after <= 0:
+            return None
+        if self._keeper.tripped:
+            return Reason.DRAWDOWN, f"the breaker opened at {self._keeper.tripped_ts_ns}; only reducing orders pass"
+        reached = dollars(line.terms.worth(px, after), quote)
+        if reached > self._worth_max:
+            return Reason.POSITION_LIMIT, f"would be worth {_show(reached)}, limit {_show(self._worth_max)}"
+        if not line.terms.spot:
+            return self._margin(line, side, worth)
+        return self._cash(line, worth) if side > 0 else self._short(line, qty)
+
+    def _cash(self, line: Line, worth: int) -> Refusal | None:
+        """All open spot buys in the currency, with a taker's fee, against its cash."""
+        quote = line.terms.quote
+        needed = worth
+        for other in self._lines.values():
+            if other.terms.spot and other.terms.quote == quote:
+                needed += other.open_worth[1]
+        needed += needed * line.terms.fee_e6 // 1_000_000
+        cash = self._portfolio.cash_e18(quote)
+        if needed > cash:
+            return Reason.BALANCE, f"needs {_show(needed)} {quote} with open orders and fee, has {_show(cash)}"
+        return None
+
+    def _short(self, line: Line, qty: int) -> Refusal | None:
+        """Spot sells what is held: bought here, or in the base currency's starting balance."""
+        if self._keeper.limits.short_spot:
+            return None
+        info = line.terms.info
+        held = line.position + self._portfolio.cash_e18(info.base) * POW10[info.qty_precision] // MONEY_ONE
+        selling = line.open_qty[-1] + qty
+        if selling > held:
+            return Reason.SHORT_SPOT, f"sells {selling} of {held} held (10^-{info.qty_precision} {info.base})"
+        return None
+
+    def _margin(self, line: Line, side: int, worth: int) -> Refusal | None:
+        """Worth of all contracts, each with the larger side of its open orders, against equity."""
+        total = line.with_order(side, worth)
+        for other in self._lines.values():
+            if other is not line and not other.terms.spot:
+                total += other.with_order(1, 0)
+        if total > self._contracts_max:
+            equity = _show(self._portfolio.equity_e18)
+            return Reason.BALANCE, f"contracts would be worth {_show(total)} with open orders, equity {equity}"
+        return None
+
+
+def _show(amount: int) -> str:
+    return f"{amount / MONEY_ONE:.2f}"

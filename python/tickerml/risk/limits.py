@@ -1,0 +1,111 @@
+"""Risk: intents in, approvals and refusals out. An intent passes whole or is refused whole, with a reason and its
+numbers.
+
+Reasons are words to branch on and to count. The venue's own rules (tick, lot, its minimum) are the venue's to reject;
+here stand what we allow ourselves: 25 % of equity in one instrument, a breaker at 25 % drawdown that stays open until
+an operator closes it, $10 as the smallest order, only Live and fresh books, no order that the balance cannot carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+from tickerml.errors import UnsoundDataError
+from tickerml.risk.desk import Account, Desk, Reason, Terms
+from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Refused, View
+
+__all__ = ["Account", "Limits", "Reason", "Risk"]
+
+_NOTHING: Final[tuple[Sequence[Intent], Sequence[Refused]]] = ((), ())
+
+
+class Limits(NamedTuple):
+    """The limits, exact. Fractions are of equity.
+
+    Attributes
+    ----------
+    position_frac_max : largest worth of one instrument's position with all its open orders on one side filled.
+    drawdown_frac_max : fall below the peak at which the breaker opens.
+    order_quote_min : smallest worth of an order, in dollars.
+    book_age_ms_max : oldest last frame of the instrument's connection.
+    short_spot : whether spot may be sold that is not held.
+    leverage_max : largest worth of all contracts with their open orders, as a multiple of equity.
+    """
+
+    position_frac_max: Fraction = Fraction(1, 4)
+    drawdown_frac_max: Fraction = Fraction(1, 4)
+    order_quote_min: Decimal = Decimal(10)
+    book_age_ms_max: int = 5000
+    short_spot: bool = False
+    leverage_max: Fraction = Fraction(1)
+
+
+class Risk:
+    """The limits of one run.
+
+    Parameters
+    ----------
+    limits : Limits
+    instruments : the session's, in its order.
+    book_age_ms_max : limits by instrument id, before the common one.
+
+    Attributes
+    ----------
+    tripped : the breaker is open since `tripped_ts_ns`; only orders that reduce a position pass.
+    """
+
+    def __init__(
+        self, limits: Limits, instruments: Sequence[InstrumentInfo], book_age_ms_max: Mapping[str, int] | None = None
+    ) -> None:
+        ages = book_age_ms_max or {}
+        self.limits = limits
+        self.terms = tuple(Terms(info, ages.get(info.id, limits.book_age_ms_max)) for info in instruments)
+        self.order_min_e18 = int(limits.order_quote_min * MONEY_ONE)
+        self.tripped = False
+        self.tripped_ts_ns = 0
+
+    def check(
+        self, intents: Sequence[Intent], view: View, portfolio: Account
+    ) -> tuple[Sequence[Intent], Sequence[Refused]]:
+        """Splits intents into approved and refused. Cancels always pass. An empty list is free.
+
+        Earlier approvals of the same list count against later ones.
+        """
+        if portfolio.equity_e18 != portfolio.peak_e18 and not self.tripped:
+            self._watch(view, portfolio)
+        if not intents:
+            return _NOTHING
+        approved: list[Intent] = []
+        refused: list[Refused] = []
+        desk: Desk | None = None
+        for intent in intents:
+            if intent[0] == CANCEL:
+                approved.append(intent)
+                continue
+            if desk is None:
+                desk = Desk(self, view, portfolio)
+            refusal = desk.refusal(intent)
+            if refusal is None:
+                approved.append(intent)
+            else:
+                refused.append(Refused(intent, refusal[0], refusal[1]))
+        return approved, refused
+
+    def _watch(self, view: View, portfolio: Account) -> None:
+        limit, peak = self.limits.drawdown_frac_max, portfolio.peak_e18
+        if (peak - portfolio.equity_e18) * limit.denominator >= limit.numerator * peak:
+            self.tripped, self.tripped_ts_ns = True, view.ts_ns
+
+    def state(self) -> bytes:
+        """The breaker: 1 byte and the time at which it opened."""
+        return bytes([self.tripped]) + self.tripped_ts_ns.to_bytes(8, "little", signed=True)
+
+    def restore(self, state: bytes) -> None:
+        """Takes back what `state` gave; an open breaker stays open."""
+        if len(state) != 9 or state[0] > 1:
+            raise UnsoundDataError("a saved risk state does not fit: expected 9 bytes")
+        self.tripped = bool(state[0])
+        self.tripped_ts_ns = int.from_bytes(state[1:], "little", signed=True)

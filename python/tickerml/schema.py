@@ -1,0 +1,316 @@
+"""The words that every part of the Python side shares: numbers of events, names, intents, and what a view holds.
+
+The tables equal core's (`crates/tickerml-core/src/event.rs`); a test compares them with `tickerml._native`. Numbers are
+part of the event files and are never reused. Nothing here imports pyarrow: the collector must stay small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+EVENT_FORMAT_VERSION: Final = 1
+
+UNDEF_I64: Final = -(2**63)
+"""An absent price or time stamp."""
+
+MONEY_PRECISION: Final = 18
+MONEY_ONE: Final = 10**MONEY_PRECISION
+"""One unit of a currency: money is integers of 10^-18."""
+
+POW10: Final[tuple[int, ...]] = tuple(10**n for n in range(37))
+"""10^n: scales of prices, quantities and their products."""
+
+KINDS: Final[dict[str, int]] = {
+    "bid": 1,
+    "ask": 2,
+    "buy_trade": 3,
+    "sell_trade": 4,
+    "state": 5,
+    "clear": 6,
+    "touch": 7,
+    "funding": 8,
+    "mark": 9,
+}
+"""What an event row says (column `kind`)."""
+
+FLAGS: Final[dict[str, int]] = {"last": 1, "snapshot": 2, "derived": 4, "ask_side": 8, "settled": 16}
+"""Bits of the column `flags`."""
+
+STATES: Final[tuple[str, ...]] = ("Connecting", "Buffering", "Syncing", "Live", "Stale", "Gap")
+"""States of a book, by number (`px` of kind 5)."""
+
+LIVE: Final = 3
+"""The only state that feeds decisions."""
+
+CAUSES: Final[tuple[str, ...]] = (
+    "start",
+    "connect",
+    "disconnect",
+    "first_diff",
+    "snapshot",
+    "sequence_gap",
+    "snapshot_too_old",
+    "crossed",
+    "silence",
+    "resumed",
+    "epoch",
+    "overflow",
+    "bad_number",
+    "metadata",
+    "bad_frame",
+    "damage",
+)
+"""Why a book changed state, by number (`qty` of kind 5)."""
+
+FEATURE_NAMES: Final[tuple[str, ...]] = (
+    "mid",
+    "spread",
+    "microprice",
+    "imbalance_1",
+    "imbalance_5",
+    "imbalance_10",
+    "imbalance_20",
+    "trade_flow",
+)
+"""Columns of a view's feature row."""
+
+COLUMNS: Final[dict[str, npt.DTypeLike]] = {
+    "pos": np.int64,
+    "ts_recv_ns": np.int64,
+    "ts_event_ns": np.int64,
+    "kind": np.uint8,
+    "px": np.int64,
+    "qty": np.int64,
+    "flags": np.uint8,
+}
+"""Columns of an event file and their types; `ts_event_ns` is null (here `UNDEF_I64`) where the venue gave no time."""
+
+Columns = dict[str, npt.NDArray[Any]]
+"""One chunk of events: the columns of `COLUMNS`, all of one length."""
+
+LIMIT: Final = 1
+POST_ONLY: Final = 2
+MARKET: Final = 3
+IOC: Final = 4
+CANCEL: Final = 5
+INTENT_KINDS: Final[dict[int, str]] = {
+    LIMIT: "limit",
+    POST_ONLY: "post_only",
+    MARKET: "market",
+    IOC: "ioc",
+    CANCEL: "cancel",
+}
+BUY: Final = 1
+SELL: Final = -1
+
+
+class Intent(NamedTuple):
+    """What a policy wants. Risk approves it whole or refuses it whole; it is never resized.
+
+    `px` and `qty` are scaled integers of the instrument (index in the session); `px` is 0 for MARKET and CANCEL,
+    `order_id` names the order to cancel and is 0 otherwise, `tag` is the policy's own and comes back with its reports.
+    """
+
+    kind: int
+    instrument: int
+    side: int
+    px: int
+    qty: int
+    tag: int = 0
+    order_id: int = 0
+
+
+class Refused(NamedTuple):
+    """An intent that risk did not let through: a reason to branch on and the numbers behind it."""
+
+    intent: Intent
+    reason: str
+    detail: str
+
+
+class InstrumentInfo(Protocol):
+    """What a session says about an instrument. Money is integers of 10^-18."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def quote(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def price_precision(self) -> int: ...
+    @property
+    def qty_precision(self) -> int: ...
+    @property
+    def tick(self) -> int: ...
+    @property
+    def lot(self) -> int: ...
+    @property
+    def min_notional_e18(self) -> int: ...
+    @property
+    def contract_size_e18(self) -> int: ...
+    @property
+    def maker_bps(self) -> float: ...
+    @property
+    def taker_bps(self) -> float: ...
+
+
+class Order(Protocol):
+    """An own order that is open or on its way: state is pending, resting or cancelling."""
+
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def tag(self) -> int: ...
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def side(self) -> int: ...
+    @property
+    def px(self) -> int: ...
+    @property
+    def qty(self) -> int: ...
+    @property
+    def leaves(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def ahead_qty(self) -> int: ...
+
+
+class Fill(Protocol):
+    """Our execution. `fee_e18` is in the quote (inverse: the base) currency, above 0 when paid."""
+
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def tag(self) -> int: ...
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def side(self) -> int: ...
+    @property
+    def px(self) -> int: ...
+    @property
+    def qty(self) -> int: ...
+    @property
+    def maker(self) -> bool: ...
+    @property
+    def fee_e18(self) -> int: ...
+    @property
+    def ts_event_ns(self) -> int: ...
+    @property
+    def ts_recv_ns(self) -> int: ...
+    @property
+    def ahead_qty(self) -> int: ...
+    @property
+    def cause_pos(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+
+
+class Report(Protocol):
+    """What the venue said about an own order."""
+
+    @property
+    def order_id(self) -> int: ...
+    @property
+    def tag(self) -> int: ...
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def side(self) -> int: ...
+    @property
+    def px(self) -> int: ...
+    @property
+    def qty(self) -> int: ...
+    @property
+    def leaves(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def ts_ns(self) -> int: ...
+    @property
+    def cause_pos(self) -> int: ...
+
+
+class Gap(Protocol):
+    """A span without a true book; `to_ts_ns` is 0 while it is open."""
+
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def from_ts_ns(self) -> int: ...
+    @property
+    def to_ts_ns(self) -> int: ...
+    @property
+    def cause(self) -> str: ...
+
+
+class Funding(Protocol):
+    """A settlement: `amount_e18` is what we received (below 0: paid)."""
+
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def amount_e18(self) -> int: ...
+    @property
+    def ts_ns(self) -> int: ...
+
+
+class View(Protocol):
+    """What is known at one decision point. Arrays are read-only and stay as they are for as long as they are kept.
+
+    Attributes
+    ----------
+    book_px, book_qty : int64 array of shape (instruments, 2, depth)
+        Scaled integers, side 0 bids and 1 asks, best first; a missing level has `UNDEF_I64` and 0.
+    features : float64 array of shape (instruments, len(FEATURE_NAMES)), NaN where the book is not Live.
+    state : uint8 array of shape (instruments,), numbers of `STATES`.
+    age_ns : int64 array of shape (instruments,), time since the last frame of the connection.
+    """
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def ts_ns(self) -> int: ...
+    @property
+    def cause(self) -> str: ...
+    @property
+    def pos(self) -> int: ...
+    @property
+    def restarted(self) -> bool: ...
+    @property
+    def book_px(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def book_qty(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def features(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def state(self) -> npt.NDArray[np.uint8]: ...
+    @property
+    def age_ns(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def mark_e8(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def orders(self) -> Sequence[Order]: ...
+    @property
+    def fills(self) -> Sequence[Fill]: ...
+    @property
+    def reports(self) -> Sequence[Report]: ...
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+    @property
+    def funding(self) -> Sequence[Funding]: ...

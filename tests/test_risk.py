@@ -1,0 +1,214 @@
+"""Risk: every reason, at its exact edge; nothing is resized; the breaker latches and survives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import pytest
+from engine_fakes import INVERSE, SPOT, FakeOrder, Info, view
+from hypothesis import given
+from hypothesis import strategies as st
+from tickerml.errors import UnsoundDataError
+from tickerml.risk import Limits, Reason, Risk
+from tickerml.schema import CANCEL, IOC, LIMIT, MARKET, MONEY_ONE, POST_ONLY, Intent
+
+
+@dataclass
+class Books:
+    """A portfolio by its numbers: dollars, not 10^-18."""
+
+    positions: list[int] = field(default_factory=lambda: [0])
+    equity: int = 10_000
+    peak: int = 10_000
+    cash: dict[str, int] = field(default_factory=lambda: {"USDT": 10_000})
+
+    @property
+    def equity_e18(self) -> int:
+        return self.equity * MONEY_ONE
+
+    @property
+    def peak_e18(self) -> int:
+        return self.peak * MONEY_ONE
+
+    def cash_e18(self, currency: str) -> int:
+        return self.cash.get(currency, 0) * MONEY_ONE
+
+    def dollars(self, amount: int, currency: str) -> int:
+        return amount
+
+
+def buy(qty: int = 10, px: int = 100_000, kind: int = POST_ONLY, i: int = 0) -> Intent:
+    """By default 0.010 BTC at 10,000.0: $100."""
+    return Intent(kind, i, 1, px, qty)
+
+
+def sell(qty: int = 10, px: int = 100_000, kind: int = POST_ONLY, i: int = 0) -> Intent:
+    return Intent(kind, i, -1, px, qty)
+
+
+def reasons(intent: Intent, books: Books | None = None, infos: object = None, **more: object) -> list[str]:
+    limits = more.pop("limits", Limits())
+    risk = Risk(limits, infos or [Info()])  # type: ignore[arg-type]
+    touches = more.pop("touches", ((100_000, 100_010),) * len(infos or [1]))  # type: ignore[arg-type]
+    approved, refused = risk.check([intent], view(*touches, **more), books or Books())  # type: ignore[misc, arg-type]
+    assert len(approved) + len(refused) == 1
+    assert all(r.intent is intent and r.detail for r in refused)
+    return [r.reason for r in refused]
+
+
+SPOT_TOUCH = ((1_000_000, 1_000_100),)
+SMALL = buy(qty=1, px=99_999)
+WRONG = [
+    (Intent(9, 0, 1, 100_000, 10), {}, Reason.BAD_INTENT),
+    (Intent(LIMIT, 0, 0, 100_000, 10), {}, Reason.BAD_INTENT),
+    (buy(qty=0), {}, Reason.BAD_INTENT),
+    (buy(qty=-5), {}, Reason.BAD_INTENT),
+    (buy(px=0), {}, Reason.BAD_INTENT),
+    (buy(i=1), {}, Reason.UNKNOWN_INSTRUMENT),
+    (buy(i=-1), {}, Reason.UNKNOWN_INSTRUMENT),
+    (buy(), {"state": [4]}, Reason.BOOK_NOT_LIVE),
+    (buy(), {"state": [5]}, Reason.BOOK_NOT_LIVE),
+    (buy(), {"age_ns": [5_001_000_000]}, Reason.BOOK_OLD),
+    (buy(kind=MARKET, px=0), {"touches": ((100_000, None),)}, Reason.NO_PRICE),
+    (SMALL, {}, Reason.ORDER_TOO_SMALL),
+    (buy(qty=251), {}, Reason.POSITION_LIMIT),
+    (sell(qty=251), {}, Reason.POSITION_LIMIT),
+    (buy(qty=10), {"books": Books([241])}, Reason.POSITION_LIMIT),
+    (buy(qty=10), {"orders": (FakeOrder(1, 100_000, leaves=241),)}, Reason.POSITION_LIMIT),
+    (sell(1000, 1_000_000), {"infos": [SPOT], "touches": SPOT_TOUCH}, Reason.SHORT_SPOT),
+    (
+        sell(1000, 1_000_000),
+        {"infos": [SPOT], "touches": SPOT_TOUCH, "books": Books([1999]),
+         "orders": (FakeOrder(1, 1_000_000, side=-1, leaves=1000),)},
+        Reason.SHORT_SPOT,
+    ),
+    (
+        buy(1000, 1_000_000),
+        {"infos": [SPOT], "touches": SPOT_TOUCH, "books": Books(cash={"USDT": 100})},
+        Reason.BALANCE,
+    ),
+    (buy(), {"limits": Limits(leverage_max=Fraction(1, 200))}, Reason.BALANCE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("intent", "more", "reason"), WRONG)
+def test_each_rule_refuses_with_its_reason(intent: Intent, more: dict[str, object], reason: Reason) -> None:
+    assert reasons(intent, **more) == [reason]  # type: ignore[arg-type]
+
+
+def test_every_reason_has_a_test() -> None:
+    assert {reason for *_, reason in WRONG} | {Reason.DRAWDOWN} == set(Reason)
+
+
+PASSES = [
+    (buy(), {}),
+    (buy(qty=1), {}),
+    (buy(qty=250), {}),
+    (sell(qty=250), {}),
+    (buy(kind=MARKET, px=0), {}),
+    (buy(kind=IOC), {}),
+    (buy(), {"age_ns": [5_000_000_000]}),
+    (sell(1000, 1_000_000), {"infos": [SPOT], "touches": SPOT_TOUCH, "books": Books([1000])}),
+    (sell(1000, 1_000_000), {"infos": [SPOT], "touches": SPOT_TOUCH, "limits": Limits(short_spot=True)}),
+    (sell(1000, 1_000_000), {"infos": [SPOT], "touches": SPOT_TOUCH, "books": Books(cash={"BTC": 1})}),
+    (sell(qty=400), {"books": Books([500])}),
+    (buy(qty=25), {"infos": [INVERSE]}),
+]
+
+
+@pytest.mark.parametrize(("intent", "more"), PASSES)
+def test_what_is_within_the_limits_passes(intent: Intent, more: dict[str, object]) -> None:
+    assert reasons(intent, **more) == []  # type: ignore[arg-type]
+
+
+def test_nothing_in_nothing_out() -> None:
+    approved, refused = Risk(Limits(), [Info()]).check((), None, Books())  # type: ignore[arg-type]
+    assert (tuple(approved), tuple(refused)) == ((), ())
+
+
+def test_cancels_always_pass() -> None:
+    cancel = Intent(CANCEL, 0, 1, 0, 0, 0, 7)
+    risk = Risk(Limits(), [Info()])
+    approved, refused = risk.check([buy(), cancel], view(state=[5]), Books(equity=1))
+    assert list(approved) == [cancel]
+    assert len(refused) == 1
+
+
+def test_one_list_is_one_exposure() -> None:
+    """Three orders of $1,000: the third would pass $2,500."""
+    approved, refused = Risk(Limits(), [Info()]).check([buy(100), buy(100), buy(100), sell(100)], view(), Books())
+    assert [i.side for i in approved] == [1, 1, -1]
+    assert [r.reason for r in refused] == [Reason.POSITION_LIMIT]
+
+
+def test_spot_buys_share_one_purse() -> None:
+    infos = [SPOT, SPOT]
+    books = Books([0, 0], cash={"USDT": 1500})
+    touches = SPOT_TOUCH * 2
+    risk = Risk(Limits(), infos)
+    approved, refused = risk.check([buy(10_000, 1_000_000), buy(10_000, 1_000_000, i=1)], view(*touches), books)
+    assert ([i.instrument for i in approved], [r.reason for r in refused]) == ([0], [Reason.BALANCE])
+
+
+def test_the_age_limit_can_differ_by_instrument() -> None:
+    risk = Risk(Limits(), [Info()], {Info().id: 100})
+    _, refused = risk.check([buy()], view(age_ns=[101_000_000]), Books())
+    assert [r.reason for r in refused] == [Reason.BOOK_OLD]
+
+
+def test_the_breaker_opens_at_a_quarter_and_stays_open() -> None:
+    risk = Risk(Limits(), [Info()])
+    risk.check((), view(ts_ns=5), Books(equity=7_501))
+    assert not risk.tripped
+    risk.check((), view(ts_ns=7), Books(equity=7_500))
+    assert (risk.tripped, risk.tripped_ts_ns) == (True, 7)
+    again = Risk(Limits(), [Info()])
+    again.restore(risk.state())
+    approved, refused = again.check([buy(), sell()], view(), Books([50]))
+    assert [i.side for i in approved] == [-1], "only what reduces passes"
+    assert [r.reason for r in refused] == [Reason.DRAWDOWN]
+
+
+def test_a_reduction_counts_the_open_orders_before_it() -> None:
+    risk = Risk(Limits(), [Info()])
+    risk.tripped = True
+    resting = FakeOrder(1, 100_000, side=-1, leaves=45)
+    _, refused = risk.check([sell()], view(orders=(resting,)), Books([50]))
+    assert [r.reason for r in refused] == [Reason.DRAWDOWN]
+
+
+@pytest.mark.parametrize("bad", [b"", bytes(8), b"\x02" + bytes(8)])
+def test_a_foreign_state_is_refused(bad: bytes) -> None:
+    with pytest.raises(UnsoundDataError):
+        Risk(Limits(), [Info()]).restore(bad)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Intent, st.integers(0, 6), st.integers(-1, 2), st.integers(-1, 1), st.integers(-1, 200_000),
+            st.integers(-1, 400), st.just(0), st.just(1),
+        ),
+        max_size=12,
+    ),
+    st.integers(-250, 250),
+)  # fmt: skip
+def test_whole_or_not_at_all_and_never_beyond_the_limit(intents: list[Intent], position: int) -> None:
+    """Every intent comes back once, unchanged, in order; filled together, approvals keep the position limit."""
+    risk = Risk(Limits(), [Info()])
+    approved, refused = risk.check(intents, view(), Books([position]))
+    assert sorted([*approved, *(r.intent for r in refused)]) == sorted(intents)
+    assert list(approved) == [i for i in intents if any(i is a for a in approved)]
+    for side in (1, -1):
+        mine = [i for i in approved if i.side == side and i.kind != CANCEL]
+        opened = side * position + sum(i.qty for i in mine)
+        if mine and opened > max(0, -side * position):
+            prices = [i.px if i.kind != MARKET else 100_000 for i in mine]
+            assert opened * min(prices) <= 2_500 * 10**4 or any(side * position + i.qty <= 0 for i in mine)
+
+
+def test_approve_all_is_not_ours() -> None:
+    import tickerml.risk
+
+    assert not hasattr(tickerml.risk, "ApproveAll")
