@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.config.layers import FILES, Key, file_layers, lay_over
+from tickerml.config.layers import FILES, Key, file_layers, lay_over, origins_of
 from tickerml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def load(
 
         layers += [instrument_layer(instruments), flag_layer(policy, sets, _configured_policy(data))]
         data = lay_over(lay_over(data, layers[-2].data), layers[-1].data)
-    origins = {key: origin for layer in layers for key, origin in layer.origins.items()}
-    return _checked(data, origins, [problem for layer in layers for problem in layer.problems])
+    return _checked(data, origins_of(layers), [problem for layer in layers for problem in layer.problems])
 
 
 def data_dir(given: Path | None, environ: Mapping[str, str] | None = None) -> Path:

@@ -64,6 +64,8 @@ def policy_problems(model: Any, origins: Mapping[Key, str]) -> Iterator[str]:
             where = f"{origin_of(('model', name, key), origins)} {name}.{key}:"
             if key not in table:
                 yield f"{where} unknown key; {did_you_mean(key, list(table)) if table else 'remove it'}"
+            elif isinstance(value, (list, dict, type(None))):
+                continue  # the model says so
             elif wrong := _unreadable(table[key], as_text(value)):
                 yield f"{where} {as_text(value)!r} {wrong} ({table[key].text})"
 

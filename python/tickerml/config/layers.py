@@ -5,14 +5,14 @@ defaults. A key comes from the strongest layer that has it; mappings are laid ov
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tickerml.config.yaml_file import read_yaml
 
-__all__ = ["DEFAULTS", "FILES", "Key", "Layer", "did_you_mean", "file_layers", "lay_over"]
+__all__ = ["DEFAULTS", "FILES", "Key", "Layer", "did_you_mean", "file_layers", "lay_over", "origins_of"]
 
 Key = tuple[str, ...]
 
@@ -86,6 +86,22 @@ def lay_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = out.get(key)
         out[key] = lay_over(old if isinstance(old, dict) else {}, value) if isinstance(value, dict) else value
     return out
+
+
+def origins_of(layers: Iterable[Layer]) -> dict[Key, str]:
+    """Where each key was set, given the layers from weak to strong; a value that is replaced takes its parts along."""
+    out: dict[Key, str] = {}
+    for layer in layers:
+        whole = {key for key in layer.origins if not isinstance(_at(layer.data, key), dict)}
+        out = {key: where for key, where in out.items() if not any(key[:n] in whole for n in range(1, len(key)))}
+        out.update(layer.origins)
+    return out
+
+
+def _at(data: Any, key: Key) -> Any:
+    for name in key:
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

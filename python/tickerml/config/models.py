@@ -90,6 +90,12 @@ def _ages(value: dict[str, int]) -> dict[str, int]:
     return value
 
 
+def _word(value: Any) -> Any:
+    if not isinstance(value, (int, Decimal, str)):
+        raise ValueError("a parameter is one number or one word")
+    return value
+
+
 def _off(value: bool) -> bool:
     if value:
         raise ValueError("this version has no such sink; write enabled: false")
@@ -105,7 +111,7 @@ Symbol = Annotated[str, AfterValidator(_symbol)]
 InstrumentId = Annotated[str, AfterValidator(_instrument)]
 Channel = Annotated[str, AfterValidator(_channel)]
 Currency = Annotated[str, AfterValidator(_currency)]
-Parameters = dict[str, int | Decimal | str | bool]
+Parameters = dict[str, Annotated[Any, AfterValidator(_word)]]
 Off = Annotated[bool, AfterValidator(_off)]
 
 
