@@ -76,11 +76,8 @@ def test_every_key_has_a_comment(section: str) -> None:
 @pytest.mark.parametrize(("section", "key"), KEYS, ids=lambda part: ".".join(part) if isinstance(part, tuple) else part)
 def test_every_key_refuses_a_wrong_value_and_a_wrong_name(section: str, key: tuple[str, ...], tmp_path: Path) -> None:
     wrong = [[]] if key[-1] != "hold" else 3
-    text = "
-".join("  " * n + f"{name}:" for n, name in enumerate(key))
-    found = problems(tmp_path, {section: f"# first line
-{text} {json.dumps(wrong)}
-"})
+    text = "\n".join("  " * n + f"{name}:" for n, name in enumerate(key))
+    found = problems(tmp_path, {section: f"# first line\n{text} {json.dumps(wrong)}\n"})
     assert len(found) == 1, found
     assert found[0].startswith(f"{tmp_path}/given/{FILES[section]}:{1 + len(key)} {'.'.join(key)}"), found
     misspelt = (*key[:-1], key[-1] + "x")
@@ -164,7 +161,7 @@ def test_typos_of_every_layer_come_all_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("a: &x 1\nb: *x\n", "anchors"), ("a: b: c\n", "is not YAML"), ("? [a]\n: 1", "one word"), ("--- 1\n--- 2", "YAML"),
+        ("a: &x 1\nb: *x", "anchors"), ("a: b: c", "is not YAML"), ("? [a]\n: 1", "one word"), ("--- 1\n--- 2", "YAML"),
         ("enabled: !!python/object:os.system x\n", "true or false"), ("a: \x00\n", "YAML"), ("just words\n", "mapping"),
         ("{" * 3000, "YAML"), ("enabled: no\n", "'no' does not fit"), ("enabled:\n", "is empty"),
     ],
