@@ -1,0 +1,93 @@
+//! What the venue says about its instruments, and venues that will never answer.
+use super::lane::Phase;
+use super::Supervisor;
+use crate::rest::{RestAnswer, What};
+use crate::tape_port::Tape;
+use serde_json::json;
+use tickerml_core::instrument::Venue;
+use tickerml_core::tape::RecordKind;
+use tickerml_core::wire;
+
+/// Symbols named in one exchangeInfo URL; beyond it everything is asked for, to keep URLs short.
+const SYMBOLS_NAMED_MAX: usize = 100;
+
+impl<T: Tape> Supervisor<T> {
+    pub(super) fn want_metadata(&mut self, venue: usize, now_ns: i64) {
+        let all = self.plan.venues[venue].symbols.len() > SYMBOLS_NAMED_MAX;
+        self.venues[venue].rest.want(What::ExchangeInfo { all }, now_ns);
+    }
+
+    /// exchangeInfo came: writes INSTRUMENT records and opens sockets. False when it must be asked for again.
+    pub(super) fn apply_metadata(&mut self, venue: usize, all: bool, answer: &RestAnswer, now_ns: i64) -> bool {
+        let config = &self.plan.venues[venue];
+        if answer.status == 400 && !all {
+            // One of the named symbols does not exist, and the answer does not say which.
+            self.venues[venue].rest.want(What::ExchangeInfo { all: true }, now_ns);
+            return true;
+        }
+        if answer.status != 200 {
+            return false;
+        }
+        match wire::exchange_info(config.venue, &answer.body, &config.symbols) {
+            Ok((_, unknown)) if !unknown.is_empty() => {
+                self.fatal = Some(format!(
+                    "{}: the venue has no symbol {}; correct `symbols` of this venue in exchanges_config.yaml (Binance writes BTCUSDT)",
+                    config.venue,
+                    unknown.join(", ")
+                ));
+                true
+            }
+            Ok((instruments, _)) => {
+                for instrument in &instruments {
+                    self.append_json(RecordKind::Instrument, 0, now_ns, &json!(instrument));
+                }
+                self.venues[venue].instruments = instruments;
+                self.open_venue(venue, now_ns);
+                true
+            }
+            Err(error) => {
+                self.errors.push(format!("{}: exchangeInfo refused: {error}", self.plan.venues[venue].venue));
+                false
+            }
+        }
+    }
+
+    fn open_venue(&mut self, venue: usize, now_ns: i64) {
+        for shard in 0..self.shards.len() {
+            if self.shards[shard].plan.venue == venue {
+                self.want_lane(shard, 0, now_ns);
+            }
+        }
+    }
+
+    /// HTTP 451 and 403 do not pass by waiting (exchanges.md 1.1): the venue is given up and the way out named.
+    pub(super) fn block_venue(&mut self, venue: usize, status: u16, url: String, now_ns: i64) {
+        if self.venues[venue].blocked.is_some() {
+            return;
+        }
+        let text = format!("{}: {url} answered HTTP {status}: {}", self.plan.venues[venue].venue, way_out(self.plan.venues[venue].venue, status));
+        self.health(self.plan.rest_slots[venue], now_ns, "venue", "blocked", &text);
+        self.errors.push(text.clone());
+        self.venues[venue].blocked = Some(text);
+        for lane in 0..self.lanes.len() {
+            if self.shards[self.lanes[lane].shard].plan.venue == venue {
+                self.drop_lane(lane, now_ns, "venue blocked", Phase::Idle);
+            }
+        }
+        if self.venues.iter().all(|v| v.blocked.is_some()) {
+            let all: Vec<&str> = self.venues.iter().filter_map(|v| v.blocked.as_deref()).collect();
+            self.fatal = Some(all.join("; "));
+        }
+    }
+}
+
+fn way_out(venue: Venue, status: u16) -> &'static str {
+    match (venue, status) {
+        (Venue::BinanceSpot, 451) => {
+            "this host does not serve your location. In the United States use binance_us; elsewhere set ws_url to \
+             wss://data-stream.binance.vision and rest_url to https://data-api.binance.vision"
+        }
+        (_, 451) => "this host does not serve your location. In the United States record binance_us instead",
+        _ => "this host refuses your address (firewall or ban). Stop for a few minutes, or record another venue such as binance_us",
+    }
+}

@@ -1,0 +1,173 @@
+//! Follows one book's update ids to know when a snapshot is needed. The tape's reader derives the same from the records.
+use tickerml_core::event::BookState;
+use tickerml_core::instrument::Venue;
+use tickerml_core::sequence::{Diff, Sequence, Snapshot};
+use tickerml_core::wire::DepthIds;
+
+/// Rows that may wait for a snapshot, bytes a symbol (rules.md 6). The tape's reader counts the same bytes, so both start
+/// over at the same diff.
+pub const BUFFER_BYTES_MAX: usize = 8 << 20;
+/// What a waiting diff costs besides its rows.
+pub const DIFF_BYTES: usize = 88;
+/// Diffs follow a true snapshot at once. When they are older than it for this long, it is not this book's.
+pub const PROOF_NS: i64 = 5_000_000_000;
+
+/// What a diff did to a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Applied, buffered or dropped.
+    Fine,
+    /// Something was lost while the book was Live.
+    Gap,
+    /// The buffer was full, or the diff unreadable: it starts over.
+    Overflow,
+    /// The accepted snapshot does not belong to these diffs.
+    Mismatch,
+}
+
+/// One book's ids, with the diffs that wait for its snapshot.
+#[derive(Debug, Clone)]
+pub struct Track {
+    sequence: Sequence,
+    waiting: Vec<DepthIds>,
+    waiting_bytes: usize,
+    unproven_since_ns: Option<i64>,
+}
+
+impl Track {
+    /// A book in state Connecting.
+    pub fn new(venue: Venue) -> Self {
+        Track { sequence: Sequence::new(venue), waiting: Vec::new(), waiting_bytes: 0, unproven_since_ns: None }
+    }
+
+    /// Where the book is.
+    pub const fn state(&self) -> BookState {
+        self.sequence.state()
+    }
+
+    /// Update id of the book, while Live or Stale.
+    pub fn update_id(&self) -> Option<u64> {
+        matches!(self.state(), BookState::Live | BookState::Stale).then(|| self.sequence.update_id())
+    }
+
+    /// True from the first diff on until a snapshot fits.
+    pub const fn wants_snapshot(&self) -> bool {
+        self.sequence.wants_snapshot()
+    }
+
+    /// Starts over: Connecting without a connection, else Buffering.
+    pub fn reset(&mut self, state: BookState) {
+        self.sequence.reset(state);
+        self.forget();
+    }
+
+    /// The stream is silent beyond its limit.
+    pub fn on_silence(&mut self) {
+        self.sequence.on_silence();
+    }
+
+    /// The next diff; `rows_bytes` is asked only when it must wait.
+    pub fn on_diff(&mut self, ids: DepthIds, now_ns: i64, rows_bytes: impl FnOnce() -> Option<usize>) -> Outcome {
+        let was_live = self.update_id().is_some();
+        match self.sequence.on_diff(ids) {
+            Diff::Apply => self.unproven_since_ns = None,
+            Diff::Drop if self.unproven_since_ns.is_some_and(|since| now_ns - since > PROOF_NS) => {
+                self.reset(BookState::Buffering);
+                return Outcome::Mismatch;
+            }
+            Diff::Drop => {}
+            Diff::Buffer => return self.wait(ids, rows_bytes()),
+            Diff::Gap => {
+                self.forget();
+                let outcome = self.wait(ids, rows_bytes());
+                return if was_live { Outcome::Gap } else { outcome };
+            }
+        }
+        Outcome::Fine
+    }
+
+    /// A snapshot came; buffered diffs are offered again.
+    pub fn on_snapshot(&mut self, last_update_id: u64, now_ns: i64) -> Snapshot {
+        let answer = self.sequence.on_snapshot(last_update_id);
+        if answer == Snapshot::Accept {
+            let waiting = std::mem::take(&mut self.waiting);
+            self.forget();
+            self.unproven_since_ns = Some(now_ns);
+            for ids in waiting {
+                match self.sequence.on_diff(ids) {
+                    Diff::Apply => self.unproven_since_ns = None,
+                    Diff::Drop => {}
+                    Diff::Buffer | Diff::Gap => {
+                        self.reset(BookState::Buffering);
+                        break;
+                    }
+                }
+            }
+        }
+        answer
+    }
+
+    /// Keeps a diff; one that cannot be read or does not fit makes the book start over.
+    fn wait(&mut self, ids: DepthIds, rows_bytes: Option<usize>) -> Outcome {
+        let bytes = rows_bytes.map(|rows| self.waiting_bytes + rows + DIFF_BYTES);
+        let Some(bytes) = bytes.filter(|&bytes| bytes <= BUFFER_BYTES_MAX) else {
+            self.reset(BookState::Buffering);
+            return Outcome::Overflow;
+        };
+        self.waiting_bytes = bytes;
+        self.waiting.push(ids);
+        Outcome::Fine
+    }
+
+    fn forget(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.unproven_since_ns = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(first: u64, last: u64) -> DepthIds {
+        DepthIds { first, last, prev: None }
+    }
+
+    #[test]
+    fn a_gap_is_told_and_needs_a_new_snapshot() {
+        let mut track = Track::new(Venue::BinanceSpot);
+        assert_eq!(track.on_diff(ids(1, 2), 0, || Some(100)), Outcome::Fine);
+        assert!(track.wants_snapshot());
+        assert_eq!(track.on_snapshot(1, 0), Snapshot::Accept);
+        assert_eq!(track.update_id(), Some(2));
+        assert_eq!(track.on_diff(ids(4, 5), 0, || Some(100)), Outcome::Gap);
+        assert_eq!(track.on_diff(ids(7, 8), 0, || Some(100)), Outcome::Fine, "a second loss while not Live is the same gap");
+        assert_eq!(track.on_snapshot(6, 0), Snapshot::Accept);
+        assert_eq!(track.update_id(), Some(8));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_book_is_found_out() {
+        let mut track = Track::new(Venue::BinanceSpot);
+        track.on_diff(ids(1, 2), 0, || Some(100));
+        assert_eq!(track.on_snapshot(1_000_000, 0), Snapshot::Accept);
+        assert_eq!(track.on_diff(ids(3, 4), PROOF_NS, || Some(100)), Outcome::Fine);
+        assert_eq!(track.on_diff(ids(5, 6), PROOF_NS + 1, || Some(100)), Outcome::Mismatch);
+        assert_eq!(track.on_diff(ids(7, 8), PROOF_NS + 2, || Some(100)), Outcome::Fine);
+        assert!(track.wants_snapshot());
+    }
+
+    #[test]
+    fn the_buffer_is_bounded() {
+        let mut track = Track::new(Venue::BinanceSpot);
+        let mut overflows = 0;
+        for n in 0..20 {
+            overflows += usize::from(track.on_diff(ids(n + 1, n + 1), 0, || Some(1 << 20)) == Outcome::Overflow);
+        }
+        assert_eq!(overflows, 2);
+        let mut track = Track::new(Venue::BinanceSpot);
+        assert_eq!(track.on_diff(ids(1, 1), 0, || None), Outcome::Overflow, "not readable");
+        assert!(!track.wants_snapshot());
+    }
+}
