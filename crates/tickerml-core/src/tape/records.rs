@@ -148,9 +148,24 @@ impl Cursor {
         self.at
     }
 
-    /// The same place in a payload whose first [`Cursor::at`] bytes were dropped.
-    pub const fn rebased(self) -> Self {
-        Cursor { at: 0, ..self }
+    /// The same place in a payload in which it lies at byte `at`, because bytes before it were dropped or put back.
+    pub const fn moved_to(self, at: usize) -> Self {
+        Cursor { at, ..self }
+    }
+
+    /// Skips records of unknown kinds; whether a known one comes next.
+    ///
+    /// # Errors
+    /// [`Error::BadTape`] where the bytes are no record.
+    #[inline]
+    pub fn find(&mut self, raw: &[u8]) -> Result<bool> {
+        while self.at < raw.len() {
+            if RecordKind::from_u8(raw[self.at]).is_some() {
+                return Ok(true);
+            }
+            self.step(raw)?;
+        }
+        Ok(false)
     }
 
     /// The next record of a kind that this program knows; none at the end. Unknown kinds are skipped by length.

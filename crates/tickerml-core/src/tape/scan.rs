@@ -166,24 +166,30 @@ impl Scan {
         self.valid_len = closed.len;
     }
 
-    fn check_beyond(&mut self, beyond: &[u8], id: &SegmentId, closed: &Closed) {
-        if closed.by == ClosedBy::Stop {
-            return self.damage(closed.len, beyond.len() as u64, "bytes beyond the recorded end");
-        }
-        let data = data_len(beyond) as u64;
-        match peek(beyond, id, closed.len) {
-            // Written again into the next segment after a failed sync.
-            Peek::Whole(_) => self.cut = Some(Cut { offset: closed.len, bytes: data }),
-            _ => match resolve(beyond, id, closed.len, false) {
-                Tail::Padding => self.padding = beyond.len() as u64,
-                Tail::Cut(cut) => self.cut = Some(cut),
-                Tail::Damage(damage, ..) => self.damaged.push(damage),
-            },
+    fn check_beyond(&mut self, rest: &[u8], id: &SegmentId, closed: &Closed) {
+        match beyond(rest, id, closed) {
+            Tail::Padding => self.padding = rest.len() as u64,
+            Tail::Cut(cut) => self.cut = Some(cut),
+            Tail::Damage(damage, ..) => self.damaged.push(damage),
         }
     }
 
     fn damage(&mut self, offset: u64, bytes: u64, reason: &'static str) {
         self.damaged.push(Damage { offset, bytes, reason });
+    }
+}
+
+/// Says what `rest` is, which lies beyond the recorded length of a closed segment.
+pub fn beyond(rest: &[u8], id: &SegmentId, closed: &Closed) -> Tail {
+    let offset = closed.len;
+    if closed.by == ClosedBy::Stop {
+        let damage = Damage { offset, bytes: rest.len() as u64, reason: "bytes beyond the recorded end" };
+        return Tail::Damage(damage, None, None);
+    }
+    match peek(rest, id, offset) {
+        // Written again into the next segment after a failed sync.
+        Peek::Whole(_) => Tail::Cut(Cut { offset, bytes: data_len(rest) as u64 }),
+        _ => resolve(rest, id, offset, false),
     }
 }
 

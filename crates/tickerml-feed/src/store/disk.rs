@@ -1,0 +1,105 @@
+//! The file operations of the recorder, behind a trait so that tests can break them.
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// A folder's operations.
+pub trait Store: Send {
+    /// Creates (or empties) a file and allocates `bytes` zeros in it.
+    ///
+    /// # Errors
+    /// The system's; a full disk as [`io::ErrorKind::StorageFull`].
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn StoreFile>>;
+
+    /// Renames a file and makes the new name durable.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// One segment's operations.
+pub trait StoreFile: Send {
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// The system's; part of the bytes may have been written.
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes the data durable.
+    ///
+    /// # Errors
+    /// The system's. The file must not be trusted after one.
+    fn sync_data(&mut self) -> io::Result<()>;
+
+    /// Gives the file this length.
+    ///
+    /// # Errors
+    /// The system's.
+    fn set_len(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+/// The disk.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Store for Disk {
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn StoreFile>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        if bytes > 0 {
+            allocate(&file, bytes).inspect_err(|_| {
+                // Nothing was put there yet: leave no empty file behind.
+                let _ = std::fs::remove_file(path);
+            })?;
+        }
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)?;
+        sync_folder(to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+}
+
+/// Makes the name of `path` durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Allocates blocks on the disk; where the file system cannot, recording goes on without.
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+struct DiskFile(File);
+
+impl StoreFile for DiskFile {
+    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(&self.0, bytes, offset)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+}
