@@ -12,7 +12,7 @@ use tickerml_core::wire::{Body, Scale, decode, head};
 
 const FEEDS: [(&str, &str, Scale); 2] = [
     ("usdm", "binance_usdm/usdm_btcusdt_20240808.gz", Scale { price_precision: 2, qty_precision: 3 }),
-    ("spot", "binance_spot/spot_btcusdt_20240809.gz", Scale { price_precision: 2, qty_precision: 5 }),
+    ("spot", "binance_spot/spot_btcusdt_20240809.gz", Scale { price_precision: 2, qty_precision: 8 }),
 ];
 
 fn recordings() -> PathBuf {

@@ -28,7 +28,11 @@ impl Book {
             RowKind::Bid => self.bids.set(row.px(), row.qty),
             RowKind::Ask => self.asks.set(-row.px(), row.qty),
             RowKind::Clear => {
-                if row.flags() & flag::ASK_SIDE == 0 { self.bids.clear() } else { self.asks.clear() }
+                if row.flags() & flag::ASK_SIDE == 0 {
+                    self.bids.clear()
+                } else {
+                    self.asks.clear()
+                }
                 0
             }
             _ => 0,

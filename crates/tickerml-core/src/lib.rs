@@ -18,6 +18,8 @@ pub mod feature;
 pub mod instrument;
 pub mod market;
 pub mod sequence;
+pub mod session;
+pub mod sim;
 pub mod tape;
 pub mod units;
 pub mod wire;

@@ -298,14 +298,7 @@ impl Market {
         }
     }
 
-    fn decoded<V: Visitor>(
-        &mut self,
-        slot: u16,
-        message: &mut Message,
-        rows: &mut [Row],
-        body: Body,
-        visitor: &mut V,
-    ) {
+    fn decoded<V: Visitor>(&mut self, slot: u16, message: &mut Message, rows: &mut [Row], body: Body, visitor: &mut V) {
         let line = &mut self.lines[usize::from(message.instrument)];
         match body {
             Body::Depth(ids) => return self.diff(slot, ids, message, rows, visitor),
@@ -337,14 +330,7 @@ impl Market {
         self.apply(message, rows, visitor);
     }
 
-    fn diff<V: Visitor>(
-        &mut self,
-        slot: u16,
-        ids: DepthIds,
-        message: &mut Message,
-        rows: &mut [Row],
-        visitor: &mut V,
-    ) {
+    fn diff<V: Visitor>(&mut self, slot: u16, ids: DepthIds, message: &mut Message, rows: &mut [Row], visitor: &mut V) {
         finish(rows);
         let index = usize::from(message.instrument);
         let line = &mut self.lines[index];

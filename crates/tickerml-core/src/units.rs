@@ -71,6 +71,16 @@ pub fn parse_decimal(text: &[u8], precision: u8) -> Result<i64> {
     Ok(if negative { -value } else { value })
 }
 
+/// Reads an amount of money given as text with at most 8 decimals, as 10^-18 of its currency.
+///
+/// # Errors
+/// [`Error::BadNumber`] as [`parse_decimal`].
+pub fn parse_money(text: &str) -> Result<i128> {
+    const TEXT_PRECISION: u8 = 8;
+    let value = parse_decimal(text.as_bytes(), TEXT_PRECISION)?;
+    Ok(i128::from(value) * i128::from(POW10[usize::from(MONEY_PRECISION - TEXT_PRECISION)]))
+}
+
 /// Writes an integer of 10^-`precision` as a decimal without trailing zeros after the point beyond those needed.
 pub fn format_decimal(value: i128, precision: u8) -> String {
     let sign = if value < 0 { "-" } else { "" };

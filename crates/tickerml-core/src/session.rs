@@ -1,0 +1,369 @@
+//! One run of the engine: records or events in, [`View`]s out, requests back in.
+//!
+//! A session never waits and reads no clock. [`Session::advance`] works until a view is due, the input has nothing more for
+//! now, or it ends. Time is that of the input; what is due before the next item happens before it:
+//!
+//! 1. records stamped up to a moment, 2. reports that reach us then, 3. requests that reach a venue then, 4. the timed view.
+mod digest;
+mod settings;
+mod view;
+
+pub use digest::Digest;
+pub use settings::Settings;
+pub use view::{Seen, View, ViewCause};
+
+use crate::error::{Error, Result};
+use crate::event::{Message, Row};
+use crate::market::Market;
+use crate::sim::{Report, Request, Sim};
+use crate::tape::{Record, RecordKind};
+use serde::{Deserialize, Serialize};
+
+/// Views for reports between two boundaries; later reports come with the timed view (rules.md 1).
+const REPORT_VIEWS_MAX: u32 = 16;
+/// No boundary is emitted across a longer silence (rules.md 1).
+const SILENCE_MAX_NS: i64 = 3_600_000_000_000;
+
+/// One thing that the input has next.
+#[derive(Debug, Clone, Copy)]
+pub enum Item<'a> {
+    /// A record of a tape.
+    Record(Record<'a>),
+    /// A normalized message of an event file.
+    Message(&'a Message, &'a [Row]),
+    /// Blocks were lost before what comes next, which has this stamp.
+    Damage(i64),
+}
+
+/// What an input answers.
+#[derive(Debug)]
+pub enum Peek<'a> {
+    /// This is next.
+    Item(Item<'a>),
+    /// Nothing now; more may come.
+    Wait,
+    /// Nothing more will come.
+    End,
+}
+
+/// Where a session's items come from, in order.
+pub trait Input {
+    /// The next item, not consumed.
+    ///
+    /// # Errors
+    /// Whatever makes the input unreadable.
+    fn peek(&mut self) -> Result<Peek<'_>>;
+    /// Consumes it.
+    fn pop(&mut self);
+}
+
+/// Why [`Session::advance`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// [`Session::view`] is new: answer with [`Session::submit`].
+    View,
+    /// The input has nothing now, or the batch is used up.
+    Pause,
+    /// The input has ended.
+    End,
+}
+
+/// Counts of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SessionStats {
+    /// Views.
+    pub views: u64,
+    /// New orders sent.
+    pub orders: u64,
+    /// Fills reported.
+    pub fills: u64,
+    /// Intents that risk refused.
+    pub refused: u64,
+    /// Rows of event files.
+    pub rows: u64,
+}
+
+/// One run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Session {
+    /// Instruments and books.
+    pub market: Market,
+    /// The simulated venues.
+    pub sim: Sim,
+    /// Counts.
+    pub stats: SessionStats,
+    settings: Settings,
+    digest: Digest,
+    /// The next boundary, once market data has come.
+    boundary_ns: Option<i64>,
+    report_views: u32,
+    /// Reports since the view before.
+    news: Vec<Report>,
+    restarted: bool,
+    /// Stamp and ordinal of the last item consumed.
+    last: (i64, u64),
+    #[serde(skip, default = "View::first")]
+    view: View,
+    /// A view waits for its answer.
+    #[serde(skip)]
+    asked: bool,
+    ended: bool,
+}
+
+impl Session {
+    /// A session that has seen nothing.
+    pub fn new(settings: Settings) -> Self {
+        let sim = Sim::new(settings.latency.clone(), settings.fees.clone(), settings.queue);
+        Session {
+            market: Market::new(),
+            sim,
+            stats: SessionStats::default(),
+            settings,
+            digest: Digest::new(),
+            boundary_ns: None,
+            report_views: 0,
+            news: Vec::new(),
+            restarted: false,
+            last: (i64::MIN, 0),
+            view: View::first(),
+            asked: false,
+            ended: false,
+        }
+    }
+
+    /// The view that [`Session::advance`] made.
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The rolling digest as hexadecimal text.
+    pub fn digest(&self) -> String {
+        self.digest.hex()
+    }
+
+    /// Stamp (ns) and ordinal of the last item consumed.
+    pub const fn last(&self) -> (i64, u64) {
+        self.last
+    }
+
+    /// Works until a view is due, at most `items_max` items.
+    ///
+    /// # Errors
+    /// What the input or a record of our own making says; [`Error::Invariant`] when the view before was not answered.
+    pub fn advance<I: Input>(&mut self, input: &mut I, items_max: usize) -> Result<Step> {
+        if self.asked {
+            return Err(Error::Invariant("the view before was not answered with submit".to_owned()));
+        }
+        if self.ended {
+            return Ok(Step::End);
+        }
+        for _ in 0..items_max {
+            let item = match input.peek()? {
+                Peek::Item(item) => item,
+                Peek::Wait => return Ok(Step::Pause),
+                Peek::End => {
+                    self.ended = true;
+                    return Ok(Step::End);
+                }
+            };
+            if self.due_before(item) {
+                return Ok(Step::View);
+            }
+            let stopped = self.consume(item)?;
+            input.pop();
+            if stopped {
+                return Ok(Step::View);
+            }
+        }
+        Ok(Step::Pause)
+    }
+
+    /// Answers the view: what risk let through and what it refused, and the portfolio's state after it. Returns the id of the
+    /// order that each request makes or names.
+    ///
+    /// # Errors
+    /// [`Error::Invariant`] without an unanswered view, or with requests on the last one.
+    pub fn submit<'r>(
+        &mut self,
+        approved: &[Request],
+        refused: impl Iterator<Item = &'r str>,
+        portfolio: &[u8],
+    ) -> Result<Vec<u64>> {
+        if !self.asked {
+            return Err(Error::Invariant("submit without a view".to_owned()));
+        }
+        if self.view.cause == ViewCause::Stop && !approved.is_empty() {
+            return Err(Error::Invariant("the last view takes no intents".to_owned()));
+        }
+        self.asked = false;
+        let sent_ns = self.view.ts_ns + self.settings.decision_ns;
+        let mut ids = Vec::with_capacity(approved.len());
+        for request in approved {
+            self.digest.asked(request);
+            self.stats.orders += u64::from(matches!(request, Request::New { .. }));
+            ids.push(self.sim.send(*request, sent_ns, &self.market.lines));
+        }
+        for reason in refused {
+            self.stats.refused += 1;
+            self.digest.refused(reason);
+        }
+        self.digest.close(portfolio);
+        Ok(ids)
+    }
+
+    /// The whole state, to go on from later with the same code and settings.
+    ///
+    /// # Errors
+    /// [`Error::Invariant`] while a view waits for its answer.
+    pub fn checkpoint(&self) -> Result<Vec<u8>> {
+        if self.asked {
+            return Err(Error::Invariant("a checkpoint lies between views".to_owned()));
+        }
+        postcard::to_allocvec(self).map_err(|e| Error::Invariant(format!("checkpoint: {e}")))
+    }
+
+    /// A session from [`Session::checkpoint`].
+    ///
+    /// # Errors
+    /// [`Error::Invariant`] for bytes that are no checkpoint of this code.
+    pub fn restore(bytes: &[u8]) -> Result<Session> {
+        postcard::from_bytes(bytes).map_err(|e| Error::Invariant(format!("checkpoint: {e}")))
+    }
+
+    /// Lets happen what is due before `item`; true when that made a view.
+    fn due_before(&mut self, item: Item<'_>) -> bool {
+        let (ts_ns, breaks) = match item {
+            Item::Record(r) => (r.ts_recv_ns, matches!(r.kind, RecordKind::Epoch | RecordKind::Clock)),
+            Item::Message(m, _) => (m.ts_recv_ns, false),
+            Item::Damage(ts_ns) => (ts_ns, false),
+        };
+        // Boundaries are not emitted across a restart, a step of the clock or a long silence.
+        let breaks = breaks || (self.last.0 != i64::MIN && ts_ns - self.last.0 > SILENCE_MAX_NS);
+        if breaks {
+            self.boundary_ns = self.boundary_ns.map(|b| b.max(self.boundary_at(ts_ns)));
+        }
+        loop {
+            let report = self.sim.reports.next_ns();
+            let request = self.sim.next_request_ns();
+            let boundary = self.boundary_ns.unwrap_or(i64::MAX);
+            let first = report.min(request).min(boundary);
+            if first >= ts_ns {
+                return false;
+            }
+            if report == first {
+                if self.receive(first, boundary) {
+                    return true;
+                }
+            } else if request == first {
+                self.sim.arrive(&self.market.lines, self.last.1);
+            } else {
+                self.market.advance_to(first, &mut self.sim);
+                self.boundary_ns = Some(first + self.settings.step_ns);
+                self.report_views = 0;
+                self.make_view(first, ViewCause::Step);
+                return true;
+            }
+        }
+    }
+
+    /// All reports of one moment; true when they call for a view of their own.
+    fn receive(&mut self, now_ns: i64, boundary_ns: i64) -> bool {
+        let mut urgent = false;
+        while self.sim.reports.next_ns() == now_ns {
+            let Some(report) = self.sim.deliver() else { break };
+            urgent |= report.is_urgent();
+            self.stats.fills += u64::from(report.fill.is_some());
+            self.news.push(report);
+        }
+        if !urgent || now_ns == boundary_ns || self.report_views >= REPORT_VIEWS_MAX {
+            return false;
+        }
+        self.report_views += 1;
+        self.make_view(now_ns, ViewCause::Report);
+        true
+    }
+
+    /// Consumes an item; true when it was the end of the run.
+    fn consume(&mut self, item: Item<'_>) -> Result<bool> {
+        match item {
+            Item::Record(record) => {
+                self.market.record(&record, &mut self.sim)?;
+                self.last = (record.ts_recv_ns, record.pos);
+                return self.control(&record);
+            }
+            Item::Message(message, rows) => {
+                self.stats.rows += rows.len() as u64;
+                self.market.lines[usize::from(message.instrument)].last_frame_ns = message.ts_recv_ns;
+                self.market.apply(message, rows, &mut self.sim);
+                self.last = (message.ts_recv_ns, message.pos);
+                self.start_boundaries(message.ts_recv_ns);
+            }
+            Item::Damage(ts_ns) => self.market.damaged(ts_ns, &mut self.sim),
+        }
+        Ok(false)
+    }
+
+    fn control(&mut self, record: &Record<'_>) -> Result<bool> {
+        match record.kind {
+            RecordKind::Frame => self.start_boundaries(record.ts_recv_ns),
+            RecordKind::Config => {
+                #[derive(Deserialize)]
+                struct Config {
+                    slots: Vec<String>,
+                }
+                let config: Config = serde_json::from_slice(record.bytes).map_err(|_| Error::BadMessage {
+                    what: "CONFIG record",
+                    offset: 0,
+                    reason: "no list of slots",
+                })?;
+                self.market.set_slots(&config.slots);
+            }
+            RecordKind::Epoch if self.boundary_ns.is_some() => {
+                self.boundary_ns = None;
+                self.report_views = 0;
+                self.restarted = true;
+                let reports = self.sim.restart(record.ts_recv_ns, record.pos);
+                self.stats.fills += reports.iter().filter(|r| r.fill.is_some()).count() as u64;
+                self.news.extend(reports);
+            }
+            RecordKind::Stop => {
+                self.ended = true;
+                self.make_view(record.ts_recv_ns, ViewCause::Stop);
+                return Ok(true);
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    #[inline]
+    fn start_boundaries(&mut self, ts_ns: i64) {
+        if self.boundary_ns.is_none() {
+            self.boundary_ns = Some(self.boundary_at(ts_ns));
+        }
+    }
+
+    /// The first boundary at or after `ts_ns`: multiples of the step since 1970.
+    const fn boundary_at(&self, ts_ns: i64) -> i64 {
+        let step = self.settings.step_ns;
+        (ts_ns + step - 1).div_euclid(step) * step
+    }
+
+    fn make_view(&mut self, ts_ns: i64, cause: ViewCause) {
+        let view = &mut self.view;
+        view.index = self.stats.views;
+        self.stats.views += 1;
+        (view.ts_ns, view.cause, view.pos) = (ts_ns, cause, self.last.1);
+        view.restarted = std::mem::take(&mut self.restarted);
+        view.seen.resize_with(self.market.lines.len(), Seen::nothing);
+        for (seen, line) in view.seen.iter_mut().zip(&mut self.market.lines) {
+            seen.read(line, ts_ns);
+        }
+        view.orders.clone_from(&self.sim.orders);
+        view.reports.clear();
+        view.reports.append(&mut self.news);
+        view.gaps = self.market.take_gaps();
+        self.digest.saw(view);
+        self.asked = true;
+    }
+}

@@ -1,0 +1,125 @@
+//! The rolling digest: what was seen, decided and filled at every step, chained (rules.md 5).
+use super::view::View;
+use crate::sim::{Report, Request};
+use sha2::{Digest as _, Sha256};
+
+/// `d_k = SHA256(d_{k-1} || length || step record)`. Every number goes in as little-endian bytes of fixed width, floats by
+/// their bits with one NaN.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Digest {
+    chain: [u8; 32],
+    #[serde(skip)]
+    step: Vec<u8>,
+}
+
+impl Digest {
+    /// The digest of nothing.
+    pub const fn new() -> Self {
+        Digest { chain: [0; 32], step: Vec::new() }
+    }
+
+    /// The digest as 64 hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.chain.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Starts the record of a step with what was seen.
+    pub fn saw(&mut self, view: &View) {
+        self.step.clear();
+        self.u64(view.index);
+        self.i64(view.ts_ns);
+        self.u64(view.pos);
+        self.step.extend([view.cause as u8, u8::from(view.restarted)]);
+        for seen in &view.seen {
+            self.step.push(seen.state as u8);
+            for &(px, qty) in seen.top.as_flattened() {
+                self.i64(px);
+                self.i64(qty);
+            }
+            for &feature in &seen.features {
+                self.f64(feature);
+            }
+            self.i64(seen.age_ns);
+            self.i64(seen.mark_e8);
+        }
+        for order in &view.orders {
+            self.u64(order.id);
+            self.i64(order.leaves);
+            self.i64(order.ahead);
+            self.step.push(order.known as u8);
+        }
+        self.u64(view.reports.len() as u64);
+        for report in &view.reports {
+            self.report(report);
+        }
+    }
+
+    /// What was asked for.
+    pub fn asked(&mut self, request: &Request) {
+        match *request {
+            Request::New { instrument, kind, side, px, qty, tag } => {
+                self.step.extend([1, kind as u8, side as i8 as u8]);
+                self.step.extend(instrument.to_le_bytes());
+                for value in [px, qty, tag] {
+                    self.i64(value);
+                }
+            }
+            Request::Cancel { order_id } => {
+                self.step.push(2);
+                self.u64(order_id);
+            }
+        }
+    }
+
+    /// What risk refused.
+    pub fn refused(&mut self, reason: &str) {
+        self.step.push(3);
+        self.u64(reason.len() as u64);
+        self.step.extend(reason.as_bytes());
+    }
+
+    /// Ends the step with the portfolio's state.
+    pub fn close(&mut self, portfolio: &[u8]) {
+        let mut hash = Sha256::new();
+        hash.update(self.chain);
+        hash.update(((self.step.len() + portfolio.len()) as u64).to_le_bytes());
+        hash.update(&self.step);
+        hash.update(portfolio);
+        self.chain = hash.finalize().into();
+    }
+
+    fn report(&mut self, r: &Report) {
+        self.u64(r.order_id);
+        self.i64(r.leaves);
+        self.i64(r.ts_ns);
+        self.u64(r.cause_pos);
+        self.step.extend([r.kind as u8, r.reason as u8]);
+        if let Some(fill) = &r.fill {
+            self.i64(fill.px);
+            self.i64(fill.qty);
+            self.i64(fill.ts_event_ns);
+            self.i64(fill.ts_recv_ns);
+            self.step.extend(fill.fee_e18.to_le_bytes());
+            self.step.push(u8::from(fill.maker));
+        }
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.step.extend(value.to_le_bytes());
+    }
+
+    fn i64(&mut self, value: i64) {
+        self.step.extend(value.to_le_bytes());
+    }
+
+    fn f64(&mut self, value: f64) {
+        let bits = if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
+        self.u64(bits);
+    }
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Digest::new()
+    }
+}

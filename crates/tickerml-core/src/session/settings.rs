@@ -1,0 +1,145 @@
+//! Execution settings by the names of `contract.md`: a flat JSON object, checked whole before anything runs.
+use crate::error::{Error, Result};
+use crate::instrument::Venue;
+use crate::sim::{Fees, Latency, QueueModel};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One value for all venues, or one for each.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum PerVenue {
+    All(serde_json::Number),
+    Each(BTreeMap<Venue, serde_json::Number>),
+}
+
+impl PerVenue {
+    fn get(&self, venue: Venue) -> Option<String> {
+        match self {
+            PerVenue::All(n) => Some(n.to_string()),
+            PerVenue::Each(map) => map.get(&venue).map(ToString::to_string),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    step_ms: i64,
+    #[serde(default = "risk_averse")]
+    queue: String,
+    #[serde(default = "shared")]
+    exchange: String,
+    decision_ms: serde_json::Number,
+    entry_ms: PerVenue,
+    response_ms: PerVenue,
+    maker_bps: PerVenue,
+    taker_bps: PerVenue,
+}
+
+fn risk_averse() -> String {
+    "risk_averse".to_owned()
+}
+
+fn shared() -> String {
+    "shared".to_owned()
+}
+
+/// What a session needs to know besides its input. Keys that belong to others (balance, short_spot, ...) are not read here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Time between timed decisions, ns.
+    pub step_ns: i64,
+    /// From a view's time to the sending of what was decided on it, ns.
+    pub decision_ns: i64,
+    /// Latency of requests and reports.
+    pub latency: Latency,
+    /// Fees.
+    pub fees: Fees,
+    /// Model of the queue ahead.
+    pub queue: QueueModel,
+}
+
+impl Settings {
+    /// Reads settings from JSON.
+    ///
+    /// # Errors
+    /// [`Error::BadSetting`] naming the key, what is wrong and what would be right.
+    pub fn from_json(json: &str) -> Result<Settings> {
+        let raw: Raw = serde_json::from_str(json)
+            .map_err(|e| Error::BadSetting { key: "settings".to_owned(), reason: e.to_string() })?;
+        if !(1..=60_000).contains(&raw.step_ms) {
+            return Err(bad("step_ms", "must be 1 to 60000"));
+        }
+        let queue = QueueModel::from_name(&raw.queue)
+            .ok_or_else(|| bad("queue", &format!("{:?} is not known; this version has risk_averse", raw.queue)))?;
+        if raw.exchange != "shared" {
+            return Err(bad("exchange", &format!("{:?} is not known; this version has shared", raw.exchange)));
+        }
+        let mut latency = BTreeMap::new();
+        let mut fees = BTreeMap::new();
+        for venue in Venue::ALL {
+            let ns = |key: &str, value: &PerVenue| match value.get(venue) {
+                Some(text) => milliseconds(&format!("{key}.{venue}"), &text),
+                None => Err(bad(&format!("{key}.{venue}"), "is missing")),
+            };
+            latency.insert(venue, (ns("entry_ms", &raw.entry_ms)?, ns("response_ms", &raw.response_ms)?));
+            let fee = |key: &str, value: &PerVenue| {
+                value.get(venue).ok_or_else(|| bad(&format!("{key}.{venue}"), "is missing"))
+            };
+            fees.insert(venue, (fee("maker_bps", &raw.maker_bps)?, fee("taker_bps", &raw.taker_bps)?));
+        }
+        Ok(Settings {
+            step_ns: raw.step_ms * 1_000_000,
+            decision_ns: milliseconds("decision_ms", &raw.decision_ms.to_string())?,
+            latency: Latency::new(latency),
+            fees: Fees::new(&fees)?,
+            queue,
+        })
+    }
+}
+
+fn bad(key: &str, reason: &str) -> Error {
+    Error::BadSetting { key: key.to_owned(), reason: reason.to_owned() }
+}
+
+/// Milliseconds with at most six decimals, as ns.
+fn milliseconds(key: &str, text: &str) -> Result<i64> {
+    crate::units::parse_decimal(text.as_bytes(), 6)
+        .ok()
+        .filter(|ns| (0..=60_000_000_000).contains(ns))
+        .ok_or_else(|| bad(key, &format!("{text} is not 0 to 60000 ms")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"step_ms":100,"queue":"risk_averse","exchange":"shared","decision_ms":1,
+        "entry_ms":40,"response_ms":{"binance_spot":10.5,"binance_us":1,"binance_usdm":2,"binance_coinm":3},
+        "maker_bps":10,"taker_bps":7.5,"balance":{"USDT":"10000"},"seed":1}"#;
+
+    #[test]
+    fn good_settings_are_read() {
+        let s = Settings::from_json(GOOD).unwrap();
+        assert_eq!((s.step_ns, s.decision_ns), (100_000_000, 1_000_000));
+        assert_eq!(s.latency.entry_ns(Venue::BinanceCoinm), 40_000_000);
+        assert_eq!(s.latency.response_ns(Venue::BinanceSpot), 10_500_000);
+    }
+
+    #[test]
+    fn every_mistake_names_its_key() {
+        for (from, to, key) in [
+            ("\"step_ms\":100", "\"step_ms\":0", "step_ms"),
+            ("risk_averse", "lucky", "queue"),
+            ("\"shared\"", "\"kind\"", "exchange"),
+            ("\"binance_us\":1,", "", "response_ms.binance_us"),
+            ("\"entry_ms\":40", "\"entry_ms\":-1", "entry_ms.binance_spot"),
+            ("7.5", "7.55555", "taker_bps.binance_spot"),
+        ] {
+            let json = GOOD.replace(from, to);
+            let Err(Error::BadSetting { key: named, .. }) = Settings::from_json(&json) else { panic!("{to}") };
+            assert_eq!(named, key);
+        }
+        assert!(Settings::from_json("[]").is_err());
+    }
+}

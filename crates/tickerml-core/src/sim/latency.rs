@@ -1,0 +1,92 @@
+//! How long a request needs to the venue and a report back: constant per venue, first in first out.
+use crate::instrument::Venue;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Entry and response latency of each venue, ns.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    by_venue: BTreeMap<Venue, (i64, i64)>,
+}
+
+impl Latency {
+    /// Latencies as (entry, response) in ns.
+    pub const fn new(by_venue: BTreeMap<Venue, (i64, i64)>) -> Self {
+        Latency { by_venue }
+    }
+
+    /// From sending to the matching engine, ns.
+    pub fn entry_ns(&self, venue: Venue) -> i64 {
+        self.by_venue.get(&venue).map_or(0, |l| l.0)
+    }
+
+    /// From the matching engine to us, ns.
+    pub fn response_ns(&self, venue: Venue) -> i64 {
+        self.by_venue.get(&venue).map_or(0, |l| l.1)
+    }
+}
+
+/// Things on their way, first in first out for each venue: nothing overtakes (simulation.md 1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wire<T> {
+    lanes: BTreeMap<Venue, VecDeque<(i64, T)>>,
+    next_ns: i64,
+}
+
+impl<T> Wire<T> {
+    /// Nothing under way.
+    pub const fn new() -> Self {
+        Wire { lanes: BTreeMap::new(), next_ns: i64::MAX }
+    }
+
+    /// Sends `item` to arrive at `at_ns`, or with the one still queued if that is later.
+    pub fn send(&mut self, venue: Venue, at_ns: i64, item: T) {
+        let lane = self.lanes.entry(venue).or_default();
+        let at_ns = lane.back().map_or(at_ns, |(last, _)| at_ns.max(*last));
+        lane.push_back((at_ns, item));
+        self.next_ns = self.next_ns.min(at_ns);
+    }
+
+    /// When the next thing arrives; `i64::MAX` for never.
+    #[inline]
+    pub const fn next_ns(&self) -> i64 {
+        self.next_ns
+    }
+
+    /// The next thing to arrive, with its time; ties go by the order of the venues.
+    pub fn take(&mut self) -> Option<(i64, T)> {
+        let due = self.next_ns;
+        let lane = self.lanes.values_mut().find(|lane| lane.front().is_some_and(|(at, _)| *at == due))?;
+        let item = lane.pop_front();
+        self.next_ns = self.lanes.values().filter_map(|lane| lane.front().map(|(at, _)| *at)).min().unwrap_or(i64::MAX);
+        item
+    }
+
+    /// Drops everything under way and returns it.
+    pub fn clear(&mut self) -> Vec<T> {
+        self.next_ns = i64::MAX;
+        self.lanes.values_mut().flat_map(|lane| lane.drain(..).map(|(_, item)| item)).collect()
+    }
+}
+
+impl<T> Default for Wire<T> {
+    fn default() -> Self {
+        Wire::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_overtakes() {
+        let mut wire = Wire::new();
+        wire.send(Venue::BinanceSpot, 100, 'a');
+        wire.send(Venue::BinanceSpot, 50, 'b');
+        wire.send(Venue::BinanceUsdm, 70, 'c');
+        let order: Vec<_> = std::iter::from_fn(|| wire.take()).collect();
+        assert_eq!(order, [(70, 'c'), (100, 'a'), (100, 'b')]);
+        assert_eq!(wire.next_ns(), i64::MAX);
+    }
+}

@@ -1,0 +1,269 @@
+//! Orders, fills and reports: what passes between a policy and the simulated venue.
+use serde::{Deserialize, Serialize};
+
+/// How an order meets the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum OrderKind {
+    /// Takes what it can at its price or better, the rest waits.
+    Limit = 1,
+    /// Waits, and is refused if it would take.
+    PostOnly = 2,
+    /// Takes the best there is.
+    Market = 3,
+    /// Takes what it can at its price or better, the rest expires.
+    Ioc = 4,
+}
+
+impl OrderKind {
+    /// The kind with this number.
+    pub const fn from_u8(n: u8) -> Option<OrderKind> {
+        Some(match n {
+            1 => OrderKind::Limit,
+            2 => OrderKind::PostOnly,
+            3 => OrderKind::Market,
+            4 => OrderKind::Ioc,
+            _ => return None,
+        })
+    }
+}
+
+/// The number of a cancel among intents; orders use the numbers of [`OrderKind`].
+pub const CANCEL: u8 = 5;
+
+/// Buy or sell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(i8)]
+pub enum Side {
+    /// +1.
+    Buy = 1,
+    /// -1.
+    Sell = -1,
+}
+
+impl Side {
+    /// +1 or -1.
+    pub const fn sign(self) -> i64 {
+        self as i64
+    }
+}
+
+/// What is wanted of the venue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// A new order.
+    New {
+        /// Index of the instrument.
+        instrument: u16,
+        /// How it meets the book.
+        kind: OrderKind,
+        /// Buy or sell.
+        side: Side,
+        /// Price, scaled; ignored by a market order.
+        px: i64,
+        /// Quantity, scaled.
+        qty: i64,
+        /// The policy's own mark, given back with every report.
+        tag: i64,
+    },
+    /// Cancels an order by id.
+    Cancel {
+        /// The order.
+        order_id: u64,
+    },
+}
+
+/// What we know of an order here: the venue knows more, a response latency earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Known {
+    /// Sent, not yet acknowledged.
+    Pending,
+    /// Acknowledged.
+    Resting,
+    /// A cancel is under way.
+    Cancelling,
+    /// Filled, cancelled, expired or rejected.
+    Done,
+}
+
+/// An order, with the venue's truth and our knowledge of it apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Dense in the run, from 1.
+    pub id: u64,
+    /// The policy's own mark.
+    pub tag: i64,
+    /// Index of the instrument.
+    pub instrument: u16,
+    /// How it meets the book.
+    pub kind: OrderKind,
+    /// Buy or sell.
+    pub side: Side,
+    /// Price, scaled.
+    pub px: i64,
+    /// Quantity, scaled.
+    pub qty: i64,
+    /// Not yet filled, as reported.
+    pub leaves: i64,
+    /// State, as reported.
+    pub known: Known,
+    /// Not yet filled, at the venue.
+    pub venue_leaves: i64,
+    /// Waiting in the venue's book.
+    pub resting: bool,
+    /// Quantity ahead in the queue; [`AHEAD_UNKNOWN`] until a true book says.
+    pub ahead: i64,
+}
+
+/// Queue position of an order placed while the book was not true.
+pub const AHEAD_UNKNOWN: i64 = i64::MAX;
+
+/// What happened to an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum ReportKind {
+    /// It waits in the book.
+    Accepted = 1,
+    /// The venue refused it.
+    Rejected = 2,
+    /// It was cancelled.
+    Cancelled = 3,
+    /// The cancel came too late.
+    CancelRejected = 4,
+    /// What did not fill at once is gone.
+    Expired = 5,
+    /// Filled in part.
+    PartiallyFilled = 6,
+    /// Filled.
+    Filled = 7,
+}
+
+impl ReportKind {
+    /// Name in ledgers and views.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ReportKind::Accepted => "accepted",
+            ReportKind::Rejected => "rejected",
+            ReportKind::Cancelled => "cancelled",
+            ReportKind::CancelRejected => "cancel_rejected",
+            ReportKind::Expired => "expired",
+            ReportKind::PartiallyFilled => "partially_filled",
+            ReportKind::Filled => "filled",
+        }
+    }
+}
+
+/// Why an order was refused or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Reason {
+    /// Nothing to say.
+    None = 0,
+    /// Price is no multiple of the tick.
+    Tick = 1,
+    /// Quantity is no multiple of the lot, or not above zero.
+    Lot = 2,
+    /// Price x quantity below the instrument's minimum.
+    MinNotional = 3,
+    /// Post-only that would take.
+    WouldTake = 4,
+    /// Nothing to take.
+    NoLiquidity = 5,
+    /// The book is not true: a taker's fill cannot be known.
+    NoBook = 6,
+    /// No such order, or it has ended.
+    UnknownOrder = 7,
+    /// The process started again.
+    Restart = 8,
+    /// The rest of an IOC or market order.
+    Remainder = 9,
+    /// Inverse contracts are not simulated.
+    Unsupported = 10,
+    /// Price not above zero.
+    Price = 11,
+}
+
+impl Reason {
+    /// Name in ledgers and views; empty for none.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::None => "",
+            Reason::Tick => "tick",
+            Reason::Lot => "lot",
+            Reason::MinNotional => "min_notional",
+            Reason::WouldTake => "post_only_would_take",
+            Reason::NoLiquidity => "no_liquidity",
+            Reason::NoBook => "no_book",
+            Reason::UnknownOrder => "unknown_order",
+            Reason::Restart => "restart",
+            Reason::Remainder => "remainder",
+            Reason::Unsupported => "unsupported",
+            Reason::Price => "price",
+        }
+    }
+}
+
+/// A fill of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The order.
+    pub order_id: u64,
+    /// Its tag.
+    pub tag: i64,
+    /// Index of the instrument.
+    pub instrument: u16,
+    /// Buy or sell.
+    pub side: Side,
+    /// Price, scaled.
+    pub px: i64,
+    /// Quantity, scaled.
+    pub qty: i64,
+    /// True where we waited.
+    pub maker: bool,
+    /// Fee in the quote currency x 10^18; above zero is paid.
+    pub fee_e18: i128,
+    /// Venue's time of its cause, ns.
+    pub ts_event_ns: i64,
+    /// When it happened on our clock, ns.
+    pub ts_recv_ns: i64,
+    /// Quantity ahead just before, scaled; 0 for a taker.
+    pub ahead_qty: i64,
+    /// Record that caused it.
+    pub cause_pos: u64,
+}
+
+/// News of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The order.
+    pub order_id: u64,
+    /// Its tag.
+    pub tag: i64,
+    /// Index of the instrument.
+    pub instrument: u16,
+    /// Buy or sell.
+    pub side: Side,
+    /// Price, scaled.
+    pub px: i64,
+    /// Quantity, scaled.
+    pub qty: i64,
+    /// Not yet filled after this.
+    pub leaves: i64,
+    /// What happened.
+    pub kind: ReportKind,
+    /// Why.
+    pub reason: Reason,
+    /// When it reached us, ns.
+    pub ts_ns: i64,
+    /// Last record consumed when it happened at the venue.
+    pub cause_pos: u64,
+    /// The fill, where it is one.
+    pub fill: Option<Fill>,
+}
+
+impl Report {
+    /// Fills and rejects call for a view at once (rules.md 1).
+    pub const fn is_urgent(&self) -> bool {
+        matches!(self.kind, ReportKind::Rejected | ReportKind::PartiallyFilled | ReportKind::Filled)
+    }
+}
