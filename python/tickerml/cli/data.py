@@ -5,10 +5,12 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import common, globals_of
+from tickerml.cli.options import INSTRUMENT, common, globals_of
 from tickerml.cli.output import bytes_text, emit, span_text
 
 __all__ = ["data"]
+
+REJECTED_SHOWN = 5
 
 
 @click.group()
@@ -37,3 +39,110 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
         for row in found["events"]
     ]
     return "\n".join(lines) or f"{folder} is empty; `tickerml run --demo` makes a first recording"
+
+
+@data.command("import")
+@click.argument("format_", metavar="FORMAT", type=click.Choice(["hftbacktest-raw", "jsonl"]))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--instrument", type=INSTRUMENT, required=True, help="What the recording is of.")
+@click.option("--no-events", is_flag=True, help="Write the tape only, no event files.")
+@click.option("--tick", help="Price step, instead of inferring it.")
+@click.option("--lot", help="Quantity step, instead of inferring it.")
+@click.option("--min-notional", help="Smallest price x quantity of an order [0].")
+@common
+def import_(
+    *,
+    format_: str,
+    files: tuple[Path, ...],
+    instrument: str,
+    no_events: bool,
+    tick: str | None,
+    lot: str | None,
+    min_notional: str | None,
+) -> None:
+    """Make a tape and event files of recordings; several FILEs are one tape."""
+    from tickerml.sources.tapes import import_files
+
+    result = import_files(
+        globals_of().data_dir(),
+        format_,
+        files,
+        instrument,
+        events=not no_events,
+        steps={"tick": tick, "lot": lot, "min_notional": min_notional},
+    )
+    emit(result, lambda: _import_text(result))
+
+
+def _import_text(result: dict[str, Any]) -> str:
+    rejected = result.get("rejected", [])
+    lines = [
+        f"run {result['run']}: {result['frames']} frames, {bytes_text(result['bytes'])}, "
+        f"{span_text(result['first_ts_recv_ns'], result['last_ts_recv_ns'])}",
+        f"{result['levels']} levels, {result['trades']} trades, {result['snapshots']} snapshots, "
+        f"{len(result['gaps'])} gaps, {result.get('rejected_count', len(rejected))} lines rejected",
+    ]
+    lines += [f"  {row['file']}:{row['line']} {row['reason']}" for row in rejected[:REJECTED_SHOWN]]
+    lines.append(f"tape {result['tape']}")
+    if result.get("events"):
+        lines.append(f"events {result['events']}")
+    return "\n".join([*lines, f"next: tickerml replay {result['run']}"])
+
+
+@data.command()
+@click.argument("tape_or_run")
+@common
+def convert(tape_or_run: str) -> None:
+    """Make event files (Parquet) of a tape's closed segments."""
+    from tickerml.sources.tapes import convert_tape
+
+    result = convert_tape(globals_of().data_dir(), tape_or_run)
+    emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}")
+
+
+@data.command()
+@click.argument("path")
+@click.option("--strict", is_flag=True, help="Exit 6 for a cut tail and for market gaps too.")
+@common
+def verify(path: str, strict: bool) -> int:
+    """Prove a tape: every block, every id, every book; exit 6 for damage or missing records."""
+    from tickerml.sources.tapes import verify_tape
+
+    result, code = verify_tape(globals_of().data_dir(), path, strict=strict)
+    emit(result, lambda: _verify_text(result))
+    return code
+
+
+def _verify_text(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['segments']} segments, {result['blocks']} blocks, {result['records']} records, "
+        f"{result['cut_bytes']} bytes cut"
+    ]
+    lines += [f"damaged: {d['segment']} at {d['offset']}, {d['bytes']} bytes: {d['reason']}" for d in result["damaged"]]
+    for row in result["instruments"]:
+        lines.append(
+            f"{row['instrument']}: {row['updates']} updates, {row['trades']} trades, {len(row['gaps'])} gaps, "
+            f"{row['trade_id_gaps']} trade ids missing, {row['crossed']} crossed"
+        )
+    return "\n".join([*lines, "ok" if result["ok"] else "not ok"])
+
+
+@data.command()
+@click.argument("path")
+@click.option("--instrument", type=INSTRUMENT, required=True, help="Whose book.")
+@click.option("--at", type=int, metavar="TS_NS", help="At this time, ns since 1970 UTC [the end].")
+@click.option("--depth", type=click.IntRange(1, 5000), default=10, show_default=True, help="Levels a side.")
+@common
+def book(path: str, instrument: str, at: int | None, depth: int) -> None:
+    """Print a book as it was at a time."""
+    from tickerml.sources.tapes import book_at
+
+    result = book_at(globals_of().data_dir(), path, instrument, at, depth)
+    emit(result, lambda: _book_text(result))
+
+
+def _book_text(result: dict[str, Any]) -> str:
+    lines = [f"{result['instrument']} {result['state']}"]
+    lines += [f"{'':>32}{px:>16} {qty}" for px, qty in reversed(result["asks"])]
+    lines += [f"{qty:>15} {px:>16}" for px, qty in result["bids"]]
+    return "\n".join(lines)

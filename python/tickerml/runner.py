@@ -1,0 +1,134 @@
+"""One run of the engine, put together: the only module that knows every part by name.
+
+A source gives a session; this makes the policy, risk, portfolio and sinks that its configuration asks for, runs
+`engine.run`, and says how it ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from tickerml import engine
+from tickerml.config import build
+from tickerml.policy import make_policy
+from tickerml.portfolio import Portfolio
+from tickerml.risk import Limits, Risk
+from tickerml.schema import decimal_text
+from tickerml.sinks.base import Sink, Sinks, Tally
+
+if TYPE_CHECKING:
+    from tickerml.config import Loaded
+    from tickerml.config.models import Config
+    from tickerml.policy.base import Policy
+
+__all__ = ["Desk", "Outputs", "desk", "finish", "summary_text"]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that a replay or a backtest writes beside its summary."""
+
+    fills: Path | None = None
+    orders: Path | None = None
+
+
+@dataclass
+class Desk:
+    """Everything between a session's views and its orders."""
+
+    policy: Policy
+    risk: Risk
+    portfolio: Portfolio
+    tally: Tally
+    sinks: list[Sink]
+    engine_cpu_s: float = 0.0
+
+    def trade(self, session: Any) -> None:
+        """Runs the session to its end; sinks are closed whatever happens."""
+        sinks = Sinks([self.tally, *self.sinks])
+        begin = time.process_time()
+        try:
+            engine.run(session, self.policy, self.risk, self.portfolio, sinks)
+        finally:
+            self.engine_cpu_s = time.process_time() - begin
+            sinks.close()
+
+
+def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = ()) -> Desk:
+    """The policy, risk and portfolio that a configuration asks for, for a session's instruments."""
+    name = config.model.policy
+    return Desk(
+        policy=make_policy(name, config.model.params(name), instruments),
+        risk=_risk(config, instruments),
+        portfolio=Portfolio(config.execution.balance, instruments),
+        tally=Tally(),
+        sinks=list(sinks),
+    )
+
+
+def _risk(config: Config, instruments: Sequence[Any]) -> Risk:
+    limits, ages = config.risk, dict(config.risk.book_age_ms_max)
+    return Risk(
+        Limits(
+            position_frac_max=Fraction(limits.position_frac_max),
+            drawdown_frac_max=Fraction(limits.drawdown_frac_max),
+            order_quote_min=limits.order_quote_min,
+            book_age_ms_max=ages.pop("default"),
+            short_spot=config.execution.short_spot,
+            leverage_max=Fraction(limits.leverage_max),
+        ),
+        instruments,
+        ages,
+    )
+
+
+def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The result of a run in the keys of contract.md."""
+    shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))  # type: ignore[arg-type]
+    stats = dict(session.stats())
+    return {
+        "digest": session.digest,
+        "late_rows": stats.pop("late_rows", 0),
+        "overrides": overrides,
+        "views": stats.pop("views", 0),
+        "orders": traded.tally.orders,
+        "fills": traded.tally.fills,
+        "refused": traded.tally.refused,
+        "pnl_quote": decimal_text(shot.pnl_e18, 18),
+        "fees_quote": decimal_text(shot.fees_e18, 18),
+        "funding_quote": decimal_text(shot.funding_e18, 18),
+        "max_drawdown_frac": shot.max_drawdown_frac,
+        "events": stats.pop("events", 0),
+        "cpu_s": round(time.process_time(), 6),
+        "engine_cpu_s": round(traded.engine_cpu_s, 6),
+        "policy": traded.policy.name,
+        "stats": stats,
+    }
+
+
+def summary_text(result: dict[str, Any]) -> str:
+    """The last screen of a run, for people."""
+    rate = result["events"] / result["engine_cpu_s"] if result["engine_cpu_s"] else 0.0
+    return "\n".join(
+        [
+            f"policy     {result['policy']}",
+            f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
+            f"refused {result['refused']}",
+            f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {result['funding_quote']}",
+            f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
+            f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
+            f"digest     {result['digest']}",
+        ]
+    )
+
+
+def overrides_of(loaded: Loaded, policy: str | None, sets: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """What the command line changed, as the result echoes it."""
+    changed: dict[str, Any] = {"set": dict(sets)} if sets else {}
+    return {**({"policy": policy} if policy else {}), **changed, "config_hash": build.config_hash(loaded.config)}

@@ -1,0 +1,140 @@
+"""What a live run shows: a table that is redrawn on a terminal, a line every few seconds elsewhere. It shows what is
+happening now, not yet what is durable, and it changes no decision.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tickerml.schema import LIVE, STATES, UNDEF_I64, InstrumentInfo, Intent, Refused, View, decimal_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["Latest", "Screen", "rows", "status_line"]
+
+MONEY_PLACES = 10**16
+"""Money is shown to the cent."""
+
+
+class Latest:
+    """A sink that remembers the last step for the screen and passes everything on."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.view: View | None = None
+        self.portfolio: Any = None
+
+    def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
+        """Remembers and passes on."""
+        self.view, self.portfolio = view, portfolio
+        self._inner.write(view, approved, refused, portfolio)
+
+    def close(self) -> None:
+        """Closes what is behind."""
+        self._inner.close()
+
+
+class Screen:
+    """Draws from a thread of its own until it is left.
+
+    Parameters
+    ----------
+    draw : gives what there is to show: (rows, status line, title); called from the screen's thread.
+    refresh_hz : how often on a terminal.
+    interval_s : seconds between lines elsewhere.
+    """
+
+    def __init__(
+        self, draw: Callable[[], tuple[list[list[str]], str, str]], *, refresh_hz: int, interval_s: int, color: bool
+    ) -> None:
+        self._draw = draw
+        self._color = color
+        self._terminal = sys.stderr.isatty()
+        self._wait_s = 1 / refresh_hz if self._terminal else float(interval_s)
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="screen", daemon=True)
+
+    def __enter__(self) -> Screen:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._left.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        if self._terminal:
+            self._redraw()
+            return
+        while not self._left.wait(self._wait_s):
+            print(self._draw()[1], file=sys.stderr, flush=True)
+
+    def _redraw(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(stderr=True, no_color=not self._color)
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while not self._left.wait(self._wait_s):
+                live.update(_table(*self._draw()), refresh=True)
+
+
+def rows(view: View | None, instruments: Sequence[InstrumentInfo], portfolio: Any) -> list[list[str]]:
+    """One row an instrument: name, state, bid, ask, spread, age, position."""
+    if view is None:
+        return [[info.id, "waiting", "", "", "", "", ""] for info in instruments]
+    return [_row(i, info, view, portfolio) for i, info in enumerate(instruments)]
+
+
+def _row(i: int, info: InstrumentInfo, view: View, portfolio: Any) -> list[str]:
+    bid, ask = int(view.book_px[i, 0, 0]), int(view.book_px[i, 1, 0])
+    state = int(view.state[i])
+    known = state == LIVE and UNDEF_I64 not in (bid, ask)
+    px = info.price_precision
+    return [
+        info.id,
+        STATES[state],
+        decimal_text(bid, px) if known else "",
+        decimal_text(ask, px) if known else "",
+        f"{(ask - bid) / (ask + bid) * 2e4:.2f} bps" if known else "",
+        f"{int(view.age_ns[i]) / 1e6:.0f} ms" if int(view.age_ns[i]) >= 0 else "",
+        decimal_text(portfolio.positions[i], info.qty_precision),
+    ]
+
+
+def status_line(stats: Mapping[str, Any], view: View | None, portfolio: Any, counts: Mapping[str, int]) -> str:
+    """Everything that matters in one line."""
+    parts = [
+        f"{datetime.now(UTC):%H:%M:%S}",
+        f"frames {stats.get('frames', 0)} ({stats.get('frames_per_s', 0.0):.0f}/s)",
+        f"gaps {stats.get('gaps', 0)}",
+        f"reconnects {stats.get('reconnects', 0)}",
+        f"tape lag {stats.get('tape_lag', 0)}",
+    ]
+    if view is not None:
+        live = int(np.count_nonzero(np.asarray(view.state) == LIVE))
+        pnl = decimal_text((portfolio.equity_e18 - portfolio.start_e18) // MONEY_PLACES, 2)
+        parts[1:1] = [f"live {live}/{len(view.state)}", f"P&L {pnl}"]
+        parts += [f"{name} {number}" for name, number in counts.items()]
+    return "  ".join(parts)
+
+
+def _table(lines: list[list[str]], status: str, title: str) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", caption_justify="left", expand=False)
+    for name in ("instrument", "book", "bid", "ask", "spread", "age", "position"):
+        table.add_column(name, justify="left" if name in ("instrument", "book") else "right")
+    for line in lines:
+        style = "green" if line[1] == STATES[LIVE] else "yellow"
+        table.add_row(line[0], f"[{style}]{line[1]}[/]", *line[2:])
+    return Group(table, status, "Ctrl-C drains and stops")
