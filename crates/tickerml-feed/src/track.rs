@@ -142,7 +142,11 @@ mod tests {
         assert_eq!(track.on_snapshot(1, 0), Snapshot::Accept);
         assert_eq!(track.update_id(), Some(2));
         assert_eq!(track.on_diff(ids(4, 5), 0, || Some(100)), Outcome::Gap);
-        assert_eq!(track.on_diff(ids(7, 8), 0, || Some(100)), Outcome::Fine, "a second loss while not Live is the same gap");
+        assert_eq!(
+            track.on_diff(ids(7, 8), 0, || Some(100)),
+            Outcome::Fine,
+            "a second loss while not Live is the same gap"
+        );
         assert_eq!(track.on_snapshot(6, 0), Snapshot::Accept);
         assert_eq!(track.update_id(), Some(8));
     }

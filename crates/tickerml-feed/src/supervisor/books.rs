@@ -5,9 +5,9 @@ use crate::rest::What;
 use crate::tape_port::Tape;
 use crate::track::{Outcome, Track};
 use tickerml_core::event::BookState;
-use tickerml_core::sequence::Snapshot;
 use tickerml_core::event::Row;
 use tickerml_core::instrument::Instrument;
+use tickerml_core::sequence::Snapshot;
 use tickerml_core::wire::{self, Channel, Head, Scale};
 
 /// A book gets at most two snapshots a second, whatever its stream does.
@@ -16,7 +16,7 @@ const SNAPSHOT_SPACING_NS: i64 = 500_000_000;
 impl<T: Tape> Supervisor<T> {
     /// A decoded head: the stream lives, and a diff moves its book.
     pub(super) fn route(&mut self, lane: usize, head: Head<'_>, frame: &[u8], now_ns: i64) {
-        let Lane { shard, side, slot, .. } = self.lanes[lane];
+        let Lane { shard, slot, .. } = self.lanes[lane];
         let Some(stream) = self.stream_index(shard, head.stream) else {
             self.counters.other_frames += 1;
             return;
@@ -47,7 +47,7 @@ impl<T: Tape> Supervisor<T> {
             Outcome::Mismatch => {
                 let reason = format!("{}: diffs do not follow the snapshot", self.instrument_id(shard, symbol));
                 self.errors.push(reason.clone());
-                self.fail_lane(lane, now_ns, &reason, None);
+                self.restart_shard(shard, now_ns, &reason);
                 return;
             }
         }

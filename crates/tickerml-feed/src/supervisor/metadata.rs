@@ -1,6 +1,6 @@
 //! What the venue says about its instruments, and venues that will never answer.
-use super::lane::Phase;
 use super::Supervisor;
+use super::lane::Phase;
 use crate::rest::{RestAnswer, What};
 use crate::tape_port::Tape;
 use serde_json::json;
@@ -65,7 +65,11 @@ impl<T: Tape> Supervisor<T> {
         if self.venues[venue].blocked.is_some() {
             return;
         }
-        let text = format!("{}: {url} answered HTTP {status}: {}", self.plan.venues[venue].venue, way_out(self.plan.venues[venue].venue, status));
+        let text = format!(
+            "{}: {url} answered HTTP {status}: {}",
+            self.plan.venues[venue].venue,
+            way_out(self.plan.venues[venue].venue, status)
+        );
         self.health(self.plan.rest_slots[venue], now_ns, "venue", "blocked", &text);
         self.errors.push(text.clone());
         self.venues[venue].blocked = Some(text);
@@ -88,6 +92,8 @@ fn way_out(venue: Venue, status: u16) -> &'static str {
              wss://data-stream.binance.vision and rest_url to https://data-api.binance.vision"
         }
         (_, 451) => "this host does not serve your location. In the United States record binance_us instead",
-        _ => "this host refuses your address (firewall or ban). Stop for a few minutes, or record another venue such as binance_us",
+        _ => {
+            "this host refuses your address (firewall or ban). Stop for a few minutes, or record another venue such as binance_us"
+        }
     }
 }

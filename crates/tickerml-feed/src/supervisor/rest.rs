@@ -139,7 +139,9 @@ impl<T: Tape> Supervisor<T> {
     fn symbol(&self, what: What) -> &str {
         match what {
             What::ExchangeInfo { .. } => "",
-            What::Snapshot { shard, symbol } | What::Probe { shard, symbol } => &self.shards[shard].plan.symbols[symbol],
+            What::Snapshot { shard, symbol } | What::Probe { shard, symbol } => {
+                &self.shards[shard].plan.symbols[symbol]
+            }
         }
     }
 
@@ -153,7 +155,9 @@ impl<T: Tape> Supervisor<T> {
         let (depth, info) = config.rest_paths();
         match what {
             What::ExchangeInfo { all: true } => format!("{base}{info}"),
-            What::ExchangeInfo { all: false } => format!("{base}{info}{}", symbols_query(config.venue, &config.symbols)),
+            What::ExchangeInfo { all: false } => {
+                format!("{base}{info}{}", symbols_query(config.venue, &config.symbols))
+            }
             What::Snapshot { .. } => {
                 format!("{base}{depth}?symbol={}&limit={}", escape(self.symbol(what)), config.snapshot_limit)
             }

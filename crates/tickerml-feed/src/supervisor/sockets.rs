@@ -152,6 +152,14 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
+    /// Ends every connection of a shard and starts over: what its readers hold cannot be trusted.
+    pub(super) fn restart_shard(&mut self, shard: usize, now_ns: i64, reason: &str) {
+        let active = self.shards[shard].active;
+        self.shards[shard].handover_since_ns = None;
+        self.drop_lane(self.lane_of(shard, 1 - active), now_ns, reason, Phase::Idle);
+        self.fail_lane(self.lane_of(shard, active), now_ns, reason, None);
+    }
+
     /// Ends a connection, whatever it was doing, and puts its slot into `next`.
     pub(super) fn drop_lane(&mut self, lane: usize, now_ns: i64, reason: &str, next: Phase) {
         let before = std::mem::replace(&mut self.lanes[lane].phase, next);
@@ -195,7 +203,8 @@ impl<T: Tape> Supervisor<T> {
 
     fn retires(&self, lane: usize, now_ns: i64) -> bool {
         let lane = &self.lanes[lane];
-        lane.age_ns(now_ns).is_some_and(|age| age >= lane.retire_after_ns || (lane.shutdown && age >= HANDOVER_AGE_MIN_NS))
+        lane.age_ns(now_ns)
+            .is_some_and(|age| age >= lane.retire_after_ns || (lane.shutdown && age >= HANDOVER_AGE_MIN_NS))
     }
 
     fn may_take_over(&self, shard: usize, since_ns: i64, now_ns: i64) -> bool {

@@ -1,1 +1,5 @@
-
+//! The supervisor in virtual time: each rule by itself, then seeds of everything at once.
+mod faults;
+mod rig;
+mod rules;
+mod world;

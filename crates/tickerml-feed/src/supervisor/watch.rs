@@ -85,18 +85,19 @@ impl<T: Tape> Supervisor<T> {
         for shard in 0..self.shards.len() {
             for symbol in 0..self.shards[shard].books.len() {
                 let book = &mut self.shards[shard].books[symbol];
-                let Some((_, at_ns)) = book.suspect.filter(|&(_, at_ns)| now_ns - at_ns >= PROBE_GRACE_NS) else { continue };
+                let Some((_, at_ns)) = book.suspect.filter(|&(_, at_ns)| now_ns - at_ns >= PROBE_GRACE_NS) else {
+                    continue;
+                };
                 book.suspect = None;
                 let last_ns = book.depth_stream.and_then(|s| self.shards[shard].lives[s].last_ns);
                 let seen = self.stream_seen(shard, symbol);
                 if seen && last_ns.is_some_and(|last| last >= at_ns) {
                     continue;
                 }
-                let lane = self.lane_of(shard, self.shards[shard].active);
-                if self.lanes[lane].is_open() {
+                if self.lane_open(shard, self.shards[shard].active) {
                     let reason = format!("{} is silent while its book moves", self.instrument_id(shard, symbol));
                     self.errors.push(reason.clone());
-                    self.fail_lane(lane, now_ns, &reason, None);
+                    self.restart_shard(shard, now_ns, &reason);
                 }
             }
         }
