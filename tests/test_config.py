@@ -75,7 +75,7 @@ def test_every_key_has_a_comment(section: str) -> None:
 
 @pytest.mark.parametrize(("section", "key"), KEYS, ids=lambda part: ".".join(part) if isinstance(part, tuple) else part)
 def test_every_key_refuses_a_wrong_value_and_a_wrong_name(section: str, key: tuple[str, ...], tmp_path: Path) -> None:
-    wrong = [[]] if key[-1] != "hold" else 3
+    wrong: Any = [[]] if key[-1] != "hold" else 3
     text = "\n".join("  " * n + f"{name}:" for n, name in enumerate(key))
     found = problems(tmp_path, {section: f"# first line\n{text} {json.dumps(wrong)}\n"})
     assert len(found) == 1, found
@@ -100,6 +100,7 @@ OUT_OF_RANGE = [
     ("execution", ("step_ms",), True, "a whole number"),
     ("execution", ("maker_bps", "binance_spot"), 100_000, "basis points: 10 means 0.1 %"),
     ("execution", ("entry_ms", "binance_us"), -1, "greater than or equal to 0"),
+    ("execution", ("taker_bps", "binance_us"), 7.55555, "fewer decimals (basis points"),
     ("execution", ("clock",), "fixed:soon", "fixed: and a number of nanoseconds"),
     ("execution", ("queue",), "risk_avers", "did you mean risk_averse?"),
     ("execution", ("balance", "usdt"), "1", "write it in capitals"),

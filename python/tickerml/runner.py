@@ -90,7 +90,7 @@ def _risk(config: Config, instruments: Sequence[Any]) -> Risk:
 
 def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, Any]:
     """The result of a run in the keys of contract.md."""
-    shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))  # type: ignore[arg-type]
+    shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))
     stats = dict(session.stats())
     return {
         "digest": session.digest,

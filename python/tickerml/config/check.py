@@ -36,6 +36,7 @@ WANTED = {
     "is_instance_of": "a number",
     "decimal_type": "a number",
     "string_too_short": "text that is not empty",
+    "decimal_max_places": "fewer decimals",
 }
 """What would have been right, by pydantic's name of the error."""
 

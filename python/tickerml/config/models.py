@@ -105,8 +105,8 @@ def _off(value: bool) -> bool:
 Exact = Annotated[Decimal, BeforeValidator(_decimal)]
 Money = Annotated[Exact, Field(ge=0, le=Decimal(10) ** 15)]
 Frac = Annotated[Exact, Field(gt=0, le=1)]
-FeeBps = Annotated[Exact, Field(ge=-100, le=1000)]
-LatencyMs = Annotated[Exact, Field(ge=0, le=60_000)]
+FeeBps = Annotated[Exact, Field(ge=-100, le=1000, decimal_places=4)]
+LatencyMs = Annotated[Exact, Field(ge=0, le=60_000, decimal_places=6)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 InstrumentId = Annotated[str, AfterValidator(_instrument)]
 Channel = Annotated[str, AfterValidator(_channel)]
@@ -209,7 +209,7 @@ class Exchanges(Section):
 class Execution(Section):
     """execution_config.yaml: the settings of contract.md by their names."""
 
-    step_ms: Annotated[int, Field(ge=1, le=3_600_000)]
+    step_ms: Annotated[int, Field(ge=1, le=60_000)]
     depth: Annotated[int, Field(ge=1, le=1000)]
     queue: Literal["risk_averse"]
     exchange: Literal["shared"]

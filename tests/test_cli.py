@@ -1,0 +1,226 @@
+"""The command line: exit codes, JSON, where options may stand, one line for every mistake, and what is imported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tickerml.cli import main
+from tickerml.config.layers import FILES
+
+CANARY = "canary-5f1d9c-never-print-me"
+HEAVY = {"numpy", "pyarrow", "pydantic", "rich", "yaml", "sqlite3", "tickerml._native", "tickerml.engine"}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, home and data folder, and no environment of ours."""
+    for name in [n for n in os.environ if n.startswith("TICKERML")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TICKERML_DATA", str(tmp_path / "data"))
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def call(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as e:
+        main(argv)
+    out = capsys.readouterr()
+    assert isinstance(e.value.code, int)
+    return e.value.code, out.out, out.err
+
+
+def call_json(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    code, out, err = call(capsys, *argv)
+    assert code == 0, err
+    assert out.count("\n") == 1, "one JSON object on one line"
+    return json.loads(out)
+
+
+def test_help_imports_click_only() -> None:
+    script = "import sys\nfrom tickerml.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+    script += "print(*sys.modules, sep='\\n', file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "tickerml doctor" in done.stdout
+    modules = set(done.stderr.split())
+    assert "click" in modules
+    assert modules & HEAVY == set()
+
+
+@pytest.mark.parametrize("command", ["run", "collect", "replay", "backtest", "data", "venue", "doctor", "config"])
+def test_every_command_of_the_contract_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, command, "--help")
+    assert (code, out.startswith(f"Usage: tickerml {command}")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", "--demo --duration --policy --set --instrument --new --resume --at"),
+        ("collect", "--duration --instrument --new --resume --at"),
+        ("replay", "--policy --set --allow-damage --fills --orders --batch-events"),
+        ("backtest", "--policy --set --profile --allow-insample --fills --orders --batch-events"),
+        ("data import", "--instrument --no-events --tick --lot --min-notional"),
+        ("data verify", "--strict"),
+        ("data book", "--instrument --at --depth"),
+        ("venue serve", "--market --recording --instrument --speed --port"),
+        ("config show", "--origin"),
+        ("doctor", "--json"),
+    ],
+)
+def test_every_option_of_the_contract_exists(command: str, options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = call(capsys, *command.split(), "--help")
+    for option in [*options.split(), "--config", "--data", "--json", "--verbose", "--quiet", "--no-color"]:
+        assert option in out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("nonsense",), ("run", "--nonsense"), ("run", "--duration", "soon"), ("run", "--new", "--resume", "x"), ("replay",),
+     ("run", "--demo", "--at", "http://x"), ("run", "--set", "novalue"), ("run", "--instrument", "BTCUSDT"),
+     ("collect", "--duration", "0s"), ("backtest", "x"), ("venue", "serve", "--recording", __file__)],
+    ids=" ".join,
+)  # fmt: skip
+def test_usage_mistakes_exit_2_with_one_line(
+    argv: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capsys, *argv)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1, err
+    assert "--help" in err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("replay", "20260101T000000Z-abcd"), ("replay", "nowhere"), ("replay", "."), ("backtest", "nowhere", "--policy", "hold"),
+     ("backtest", "20260101T000000Z-abcd", "--policy", "hold"), ("run", "--instrument", "kraken:BTC/USD"),
+     ("data", "verify", "nowhere"), ("data", "convert", "nowhere"), ("data", "book", "nowhere", "--instrument", "binance_spot:X")],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_not_there_exits_3_with_one_line(
+    argv: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capsys, *argv)
+    assert (code, out) == (3, "")
+    assert err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(
+    "argv", [("config", "check"), ("config", "show"), ("run", "--demo"), ("collect",)], ids=" ".join
+)
+def test_configuration_mistakes_exit_4_with_every_line(
+    argv: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "conf").mkdir()
+    (place / "conf" / "risk_limits.yaml").write_text("position_frac_max: 25\ndrawdown_frac_maxx: 1\n")
+    code, out, err = call(capsys, *argv, "--config", "conf")
+    assert (code, out) == (4, "")
+    first, second = err.splitlines()
+    assert first.startswith("conf/risk_limits.yaml:1 position_frac_max: 25 does not fit")
+    assert second == "conf/risk_limits.yaml:2 drawdown_frac_maxx: unknown key; did you mean drawdown_frac_max?"
+    assert call(capsys, *argv, "--config", "nowhere")[0] == 4
+
+
+def test_global_options_stand_before_or_after(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = call_json(capsys, "--json", "--data", "d", "data", "list")
+    after = call_json(capsys, "data", "list", "--json", "--data", "d")
+    between = call_json(capsys, "data", "--json", "list", "--data", "d")
+    assert before == after == between == {"runs": [], "tapes": [], "events": []}
+
+
+def test_config_show_says_where_from_and_hides_secrets(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BINANCE_API_KEY", CANARY)
+    monkeypatch.setenv("MAX_DRAWDOWN", "0.125")
+    shown = call_json(capsys, "config", "show", "--origin", "--json")
+    assert shown["config"]["risk"]["drawdown_frac_max"] == 0.125
+    assert shown["origins"]["risk.drawdown_frac_max"] == "environment MAX_DRAWDOWN"
+    assert shown["secrets"]["binance_api_key"] == "set"
+    text = call(capsys, "config", "show", "--origin")[1] + json.dumps(shown)
+    for argv in (("doctor", "--json"), ("config", "check", "-v"), ("run", "--demo", "--set", "a=b")):
+        _, out, err = call(capsys, *argv)
+        text += out + err
+    assert CANARY not in text
+
+
+def test_config_init_makes_a_folder_that_checks(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = call_json(capsys, "config", "init", "conf", "--json")
+    assert made["written"] == list(FILES.values())
+    (place / "conf" / "risk_limits.yaml").write_text("drawdown_frac_max: 0.1\n")
+    assert call_json(capsys, "config", "init", "conf", "--json")["kept"] == list(FILES.values())
+    assert call_json(capsys, "--json", "config", "check", "--config", "conf")["ok"] is True
+    shown = call_json(capsys, "--json", "config", "show", "--config", "conf")
+    assert shown["config"]["risk"]["drawdown_frac_max"] == 0.1
+
+
+def test_doctor_reports_and_never_raises(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "conf").mkdir()
+    (place / "conf" / "exchanges_config.yaml").write_text(
+        "venues: {binance_spot: {rest_url: 'http://127.0.0.1:9'}, binance_usdm: {enabled: false}}\n"
+    )
+    code, out, _ = call(capsys, "doctor", "--json", "--config", "conf")
+    found = json.loads(out)
+    checks = {check["name"]: check for check in found["checks"]}
+    assert {
+        "python",
+        "native",
+        "config",
+        "data_folder",
+        "disk_free",
+        "disk_sync",
+        "clock",
+        "open_files",
+    } <= checks.keys()
+    assert checks["venue:binance_spot"]["state"] == "warn"
+    assert all(check.keys() == {"name", "state", "fact", "fix"} for check in found["checks"])
+    assert all(bool(check["fix"]) == (check["state"] != "ok") for check in found["checks"])
+    assert code == (0 if found["ok"] else 1)
+    assert call(capsys, "doctor", "--strict", "--config", "conf")[0] == 1
+    (place / "conf" / "kafka_config.yaml").write_text("brokerz: x\n")
+    found = json.loads(call(capsys, "doctor", "--json", "--config", "conf")[1])
+    assert [c["state"] for c in found["checks"] if c["name"] == "config"] == ["fail"]
+
+
+def test_a_defect_is_one_line_unless_debugging(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("tickerml.sources.catalog.catalog", broken)
+    code, _, err = call(capsys, "data", "list")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "boom" in err
+    monkeypatch.setenv("TICKERML_DEBUG", "1")
+    with pytest.raises(RuntimeError):
+        main(["data", "list"])
+
+
+SIGNALS = """
+import os, signal, sys, threading
+from tickerml.signals import Stopping
+done = threading.Event()
+with Stopping(lambda name: (print(name, flush=True), sys.argv[1] == "drain" and done.set())) as stopping:
+    os.kill(os.getpid(), signal.SIGTERM)
+    stopping.asked.wait(30)
+    if sys.argv[1] == "twice":
+        os.kill(os.getpid(), signal.SIGINT)
+    done.wait(30)
+print("drained")
+"""
+
+
+@pytest.mark.parametrize(("how", "code", "out"), [("drain", 0, "SIGTERM\ndrained\n"), ("twice", 130, "SIGTERM\n")])
+def test_one_signal_drains_and_a_second_leaves(how: str, code: int, out: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALS, how], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, out), done.stderr
+    assert signal.getsignal(signal.SIGINT) is not None
