@@ -108,6 +108,15 @@ BUY: Final = 1
 SELL: Final = -1
 
 
+def decimal_text(value: int, precision: int) -> str:
+    """A scaled integer as exact decimal text without trailing zeros."""
+    if precision == 0:
+        return str(value)
+    digits = str(abs(value)).rjust(precision + 1, "0")
+    text = f"{digits[:-precision]}.{digits[-precision:]}".rstrip("0").rstrip(".")
+    return "-" + text if value < 0 else text
+
+
 class Intent(NamedTuple):
     """What a policy wants. Risk approves it whole or refuses it whole; it is never resized.
 
