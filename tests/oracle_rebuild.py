@@ -1,7 +1,7 @@
 """An independent rebuild of a Binance recording: dicts, Decimal and its own splicing; nothing of TickerML is imported.
 
 `python oracle_rebuild.py [--at TS_NS]... FILE...` reads `hftbacktest-raw` files (`<recv ns or us> <json>` lines, gzip
-or not) of one instrument as one stream and prints JSON: counts, the final book, 20 levels a side at the stamps asked for.
+or not) of one instrument as one stream and prints JSON: counts, the final book, 20 levels a side at stamps.
 Splicing as Binance writes it: spot drops u <= id, then U <= id + 1 <= u, then U = last u + 1; futures (diffs with `pu`)
 drop u < id, then U <= id <= u, then pu = last u.
 """
