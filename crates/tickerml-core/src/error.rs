@@ -52,6 +52,9 @@ pub enum Error {
         /// What is wrong and how to mend it.
         reason: String,
     },
+    /// Input that cannot be read: a file, a folder.
+    #[error("{0}")]
+    Unreadable(String),
     /// State that must hold and does not: a bug of ours or unsound data, never a user's mistake.
     #[error("invariant broken: {0}")]
     Invariant(String),

@@ -14,6 +14,7 @@
 pub mod book;
 pub mod error;
 pub mod event;
+pub mod event_set;
 pub mod feature;
 pub mod instrument;
 pub mod market;

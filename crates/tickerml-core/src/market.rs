@@ -5,8 +5,10 @@
 mod line;
 mod silence;
 mod slots;
+mod survey;
 
 pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats};
+pub use survey::{GapReport, InstrumentReport, LatencyMs, StreamReport, Survey};
 use slots::{Role, Slots};
 
 use crate::error::{Error, Result};
@@ -352,7 +354,7 @@ impl Market {
             }
             return;
         }
-        let was = line.state;
+        let (was, before) = (line.state, line.splice.sequence.update_id());
         match line.splice.sequence.on_diff(ids) {
             Diff::Apply => {
                 self.apply_diff(index, message, rows, visitor);
@@ -365,6 +367,8 @@ impl Market {
             Diff::Drop => line.stats.repeats += 1,
             Diff::Buffer => self.buffer(index, ids, message, rows, Cause::FirstDiff, visitor),
             Diff::Gap => {
+                let dense = if ids.prev.is_none() { ids.first.saturating_sub(before + 1) } else { 1 };
+                line.stats.missing_updates += dense;
                 line.splice.forget();
                 self.set_gap(index, Cause::SequenceGap, message.ts_recv_ns, visitor);
                 self.buffer(index, ids, message, rows, Cause::SequenceGap, visitor);

@@ -142,7 +142,8 @@ impl Sequence {
             return Diff::Drop;
         }
         let reach = if self.futures { ids.first <= self.last } else { ids.first <= self.last + 1 };
-        if !reach && !(self.futures && ids.prev == Some(self.last)) {
+        let chained = self.futures && ids.prev == Some(self.last);
+        if !(reach || chained) {
             return self.gap(ids);
         }
         self.bridging = false;

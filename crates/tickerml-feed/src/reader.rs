@@ -10,7 +10,10 @@
 //! # Ok(())
 //! # }
 //! ```
+mod input;
 mod segment;
+
+pub use input::TapeInput;
 
 use crate::store::{RunInfo, SegmentPath, StoreError, StoreResult, TapeFolder};
 use segment::{Found, SegmentFile};
@@ -163,6 +166,11 @@ impl TapeReader {
     /// Pos behind the last block read; none before the first.
     pub const fn next_pos(&self) -> Option<u64> {
         self.next_pos
+    }
+
+    /// Place of the segment being read in the tape, from 0.
+    pub const fn segment_index(&self) -> usize {
+        self.index
     }
 
     /// `run.json` of the run, where the tape lies in a data folder.

@@ -42,6 +42,8 @@ pub struct LineStats {
     pub repeats: u64,
     /// Trade ids that never came.
     pub trade_id_gaps: u64,
+    /// Update ids between the diffs around a gap (spot's are dense; on futures each gap counts one).
+    pub missing_updates: u64,
     /// Books found crossed after a whole message.
     pub crossed: u64,
     /// Messages that could not be read.
@@ -119,6 +121,7 @@ pub struct Line {
     pub(super) splice: Splice,
     pub(super) standby: Option<Splice>,
     pub(super) silence: Silence,
+    pub(super) first_trade_id: Option<u64>,
     pub(super) last_trade_id: Option<u64>,
     pub(super) has_trades: bool,
     pub(super) open_gap: Option<Gap>,
@@ -145,6 +148,7 @@ impl Line {
             splice: Splice::new(0, sequence),
             standby: None,
             silence: Silence::new(),
+            first_trade_id: None,
             last_trade_id: None,
             has_trades: false,
             open_gap: None,
@@ -178,6 +182,7 @@ impl Line {
             }
             self.stats.trade_id_gaps += id - last - 1;
         }
+        self.first_trade_id.get_or_insert(id);
         self.last_trade_id = Some(id);
         true
     }
