@@ -1,0 +1,105 @@
+//! Compressed blocks that wait for the records before them: the instrument is known only when all lines were read.
+use crate::recorder::SegmentWriter;
+use crate::store::{StoreError, StoreResult};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use tickerml_core::tape::{BlockBuilder, Packed, Packer, RecordKind, utc_day};
+
+/// Blocks in a file beside the tape; memory holds one block and a line for each.
+pub(super) struct Spool {
+    path: PathBuf,
+    file: File,
+    offset: u64,
+    /// Head of each block, with an empty payload, and the payload's length.
+    blocks: Vec<(Packed, usize)>,
+    builder: BlockBuilder,
+    packer: Packer,
+    packed: Packed,
+    day: i64,
+}
+
+impl Spool {
+    /// A spool in the file `path`, whose first record gets `first_pos`.
+    pub(super) fn new(path: &Path, first_pos: u64) -> StoreResult<Spool> {
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
+        Ok(Spool {
+            path: path.to_owned(),
+            file: open.map_err(|e| StoreError::io("import", path, &e))?,
+            offset: 0,
+            blocks: Vec::new(),
+            builder: BlockBuilder::new(first_pos, i64::MIN),
+            packer: Packer::new()?,
+            packed: Packed::default(),
+            day: 0,
+        })
+    }
+
+    /// Adds a record. The monotonic clock of a recording is unknown: its arrival stamp stands for it.
+    pub(super) fn push(&mut self, kind: RecordKind, slot: u16, ts_ns: i64, bytes: &[u8]) -> StoreResult<()> {
+        let day = utc_day(ts_ns);
+        if self.builder.is_full() || day != self.day {
+            self.flush()?;
+            self.day = day;
+        }
+        self.builder.push(kind, slot, ts_ns, ts_ns, bytes)?;
+        Ok(())
+    }
+
+    /// Pos behind the last record.
+    pub(super) const fn next_pos(&self) -> u64 {
+        self.builder.next_pos()
+    }
+
+    /// Writes `head` as a block of its own, stamped `first_ts_ns`, then everything that was gathered.
+    pub(super) fn write(
+        &mut self,
+        writer: &mut SegmentWriter,
+        first_ts_ns: i64,
+        head: &[(RecordKind, u16, Vec<u8>)],
+    ) -> StoreResult<()> {
+        self.flush()?;
+        let mut builder = BlockBuilder::new(0, first_ts_ns);
+        for (kind, slot, bytes) in head {
+            builder.push(*kind, *slot, first_ts_ns, first_ts_ns, bytes)?;
+        }
+        self.packer.pack(&builder.take(Vec::new()), &mut self.packed)?;
+        writer.write(&self.packed)?;
+        let mut offset = 0;
+        for (block, length) in &mut self.blocks {
+            let mut packed = std::mem::take(block);
+            packed.payload = std::mem::take(&mut self.packed.payload);
+            packed.payload.resize(*length, 0);
+            let read = self.file.read_exact_at(&mut packed.payload, offset);
+            read.map_err(|e| StoreError::io("import", &self.path, &e))?;
+            writer.write(&packed)?;
+            offset += *length as u64;
+            self.packed.payload = packed.payload;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StoreResult<()> {
+        if self.builder.is_empty() {
+            return Ok(());
+        }
+        let memory = self.builder.take(Vec::new());
+        self.packer.pack(&memory, &mut self.packed)?;
+        let next = self.builder.take(memory.raw);
+        debug_assert!(next.raw.is_empty(), "a builder that was just emptied holds nothing");
+        let length = self.packed.payload.len();
+        let written = self.file.write_all_at(&self.packed.payload, self.offset);
+        written.map_err(|e| StoreError::io("import", &self.path, &e))?;
+        self.offset += length as u64;
+        let head = Packed { payload: Vec::new(), ..self.packed };
+        self.blocks.push((head, length));
+        Ok(())
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // The spool is ours and of no use to anybody later.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
