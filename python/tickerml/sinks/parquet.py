@@ -1,0 +1,355 @@
+"""Event files: Parquet made from a tape's columns, and read back as NumPy (contract.md "Event files", rules.md 8).
+
+`data convert` and `data import` use this in a process of their own; the collector never imports it, for pyarrow's sake.
+A file is written beside its place, synced and renamed, so that a reader sees a whole file or none.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tickerml.errors import UnsoundDataError
+from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, UNDEF_I64, Columns
+
+ROW_GROUP_ROWS: Final = 1 << 19
+"""22 MB of columns: what a writer or a reader holds at a time. Larger groups make files no smaller (measured)."""
+
+DAY_NS: Final = 86_400_000_000_000
+
+ENCODINGS: Final = {
+    "pos": "DELTA_BINARY_PACKED",
+    "ts_recv_ns": "PLAIN",
+    "ts_event_ns": "PLAIN",
+    "px": "BYTE_STREAM_SPLIT",
+    "qty": "PLAIN",
+}
+"""3.68 bytes a row on USD-M and 3.95 on spot with zstd 3; pyarrow's defaults give 5.6 and 6.6."""
+
+OPTIONS: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 3,
+    "use_dictionary": ["kind", "flags"],
+    "column_encoding": ENCODINGS,
+    "store_schema": False,
+}
+
+SCHEMA: Final = pa.schema(
+    [pa.field(name, pa.from_numpy_dtype(np.dtype(t)), name == "ts_event_ns") for name, t in COLUMNS.items()]
+)
+
+
+class Segment(NamedTuple):
+    """Where rows come from: a tape's segment and the hash by which it is known."""
+
+    epoch: int
+    segment: int
+    sha256: str = ""
+
+    @property
+    def number(self) -> str:
+        """Epoch and segment as the digits of a file's name."""
+        return f"{self.epoch:04d}{self.segment:06d}"
+
+
+class EventFiles:
+    """Writes the event files of one run and instrument. Use it as a context: only a clean end replaces older files.
+
+    Parameters
+    ----------
+    data : the data folder; files go to `events/venue=../symbol=../date=..`, the manifest to `runs/<run>/events.json`.
+    run : name of the run.
+    instrument : the INSTRUMENT record's JSON: venue, symbol, precisions, tick, lot and the rest.
+    source, code_version : go into the files' metadata.
+
+    Attributes
+    ----------
+    rows, bytes : of the files written by this object.
+    """
+
+    def __init__(self, data: Path, run: str, instrument: Mapping[str, Any], *, source: str, code_version: str) -> None:
+        self._data, self._run = data, run
+        self._instrument = dict(instrument)
+        self._meta = {"source": source, "code_version": code_version}
+        venue, symbol = str(instrument["venue"]), str(instrument["symbol"])
+        self._id = f"{venue}:{symbol}"
+        self._folder = data / "events" / f"venue={quote(venue, safe='')}" / f"symbol={quote(symbol, safe='')}"
+        self._written: list[_Writer] = []
+        self._open: _Writer | None = None
+        self.rows = self.bytes = 0
+
+    def add(self, segment: Segment, columns: Columns) -> None:
+        """Takes the next rows of a segment, in order. A new segment or a new UTC day of `ts_recv_ns` starts a new
+        file.
+        """
+        _check(columns)
+        ts = columns["ts_recv_ns"]
+        if len(ts) == 0:
+            return
+        days = ts // DAY_NS
+        cuts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(ts)]
+        for start, end in itertools.pairwise(cuts):
+            part = {name: column[start:end] for name, column in columns.items()}
+            self._writer(segment, int(days[start])).add(part)
+
+    def __enter__(self) -> EventFiles:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._finish_file()
+            self._replace_older()
+        for writer in self._written:
+            writer.discard()
+        if self._open is not None:
+            self._open.discard()
+
+    def glob(self) -> str:
+        """The files as one string, for a result."""
+        return str(self._folder / "date=*" / f"*-{self._run}-*.parquet")
+
+    def _writer(self, segment: Segment, day: int) -> _Writer:
+        if self._open is None or (self._open.segment, self._open.day) != (segment, day):
+            self._finish_file()
+            self._open = _Writer(self._folder, self._run, segment, day, self._metadata(segment))
+        return self._open
+
+    def _metadata(self, segment: Segment) -> dict[str, str]:
+        return {
+            "format_version": str(EVENT_FORMAT_VERSION),
+            "instrument": json.dumps(self._instrument, sort_keys=True),
+            "price_precision": str(self._instrument["price_precision"]),
+            "qty_precision": str(self._instrument["qty_precision"]),
+            "run": self._run,
+            "tape_sha256": segment.sha256,
+            **self._meta,
+        }
+
+    def _finish_file(self) -> None:
+        if self._open is not None:
+            self._open.finish()
+            self._written.append(self._open)
+            self._open = None
+
+    def _replace_older(self) -> None:
+        """Puts the files in their places, writes the manifest, then removes this run's files that are not in it."""
+        manifest = self._data / "runs" / self._run / "events.json"
+        files = [f for f in read_manifest(manifest) if f["instrument"] != self._id]
+        ours = set()
+        while self._written:
+            path, row = self._written[0].place()
+            del self._written[0]
+            ours.add(path)
+            self.rows += row["rows"]
+            self.bytes += row["bytes"]
+            files.append({"path": str(path.relative_to(self._data)), "instrument": self._id, **row})
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(manifest, json.dumps({"format_version": EVENT_FORMAT_VERSION, "files": files}, indent=1).encode())
+        for path in self._folder.glob(f"date=*/*-{self._run}-*.parquet"):
+            if path not in ours:
+                path.unlink()
+
+
+class _Writer:
+    """One file: rows gather to a row group; the name is known when the last row is."""
+
+    def __init__(self, folder: Path, run: str, segment: Segment, day: int, metadata: dict[str, str]) -> None:
+        self.segment, self.day = segment, day
+        self._run = run
+        self._folder = folder / f"date={np.datetime64(day, 'D')}"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._path = self._folder / f".{run}-{segment.number}.tmp"
+        self._file = self._path.open("wb")
+        self._parquet = pq.ParquetWriter(self._file, SCHEMA, **OPTIONS)
+        self._parquet.add_key_value_metadata(metadata)
+        self._parts: list[Columns] = []
+        self._held = self._rows = 0
+        self._first_ns = self._last_ns = 0
+
+    def add(self, part: Columns) -> None:
+        ts = part["ts_recv_ns"]
+        if self._rows == 0:
+            self._first_ns = int(ts[0])
+        self._last_ns = int(ts[-1])
+        self._rows += len(ts)
+        self._held += len(ts)
+        self._parts.append(part)
+        if self._held >= ROW_GROUP_ROWS:
+            self._flush(whole=False)
+
+    def finish(self) -> None:
+        """Completes the file beside its place, on disk."""
+        self._flush(whole=True)
+        self._parquet.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def place(self) -> tuple[Path, dict[str, Any]]:
+        """Gives the finished file its name: where it is, and what the manifest says of it."""
+        path = self._folder / f"{self._first_ns}-{self._last_ns}-{self._run}-{self.segment.number}.parquet"
+        self._path.rename(path)
+        _sync_folder(self._folder)
+        row = {"segment": self.segment.number, "tape_sha256": self.segment.sha256, "rows": self._rows}
+        return path, {**row, "bytes": path.stat().st_size}
+
+    def discard(self) -> None:
+        """Leaves nothing of a file that has no name yet."""
+        try:
+            if self._parquet.is_open:
+                self._parquet.close()
+            self._file.close()
+        finally:
+            self._path.unlink(missing_ok=True)
+
+    def _flush(self, *, whole: bool) -> None:
+        """Writes full row groups; the rest too when the file ends."""
+        if not self._held:
+            return
+        columns = _join(self._parts)
+        end = self._held if whole else self._held // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+        self._parquet.write_table(_table({n: c[:end] for n, c in columns.items()}), ROW_GROUP_ROWS)
+        self._held -= end
+        self._parts = [{n: c[end:].copy() for n, c in columns.items()}] if self._held else []
+
+
+class EventFile:
+    """One event file, open for reading.
+
+    Attributes
+    ----------
+    rows : number of rows.
+    run, source, tape_sha256, code_version : from its metadata.
+    instrument : the instrument's metadata as a dict; `instrument_id` is `venue:SYMBOL`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UnsoundDataError(f"{path}: not a Parquet file that can be read: {error}") from error
+        self.rows = self._file.metadata.num_rows
+        meta = {k.decode(): v.decode() for k, v in (self._file.metadata.metadata or {}).items()}
+        if self._file.schema_arrow.names != list(COLUMNS) or "format_version" not in meta:
+            raise UnsoundDataError(f"{path}: not an event file: its columns are {self._file.schema_arrow.names}")
+        if int(meta["format_version"]) > EVENT_FORMAT_VERSION:
+            version = meta["format_version"]
+            raise UnsoundDataError(f"{path}: format {version}, this program reads up to {EVENT_FORMAT_VERSION}")
+        self.instrument: dict[str, Any] = json.loads(meta["instrument"])
+        self.instrument_id = f"{self.instrument['venue']}:{self.instrument['symbol']}"
+        self.run, self.source = meta["run"], meta["source"]
+        self.tape_sha256, self.code_version = meta["tape_sha256"], meta["code_version"]
+
+    def chunks(self) -> Iterator[Columns]:
+        """The columns, one row group at a time."""
+        for group in range(self._file.metadata.num_row_groups):
+            table = self._file.read_row_group(group, use_threads=False)
+            yield {name: _numpy(table.column(name), dtype) for name, dtype in COLUMNS.items()}
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def read_events(paths: Sequence[Path]) -> Columns:
+    """All rows of some files, in the order given, as one chunk of 42 bytes a row: into arrays made once, no copy kept.
+
+    Raises
+    ------
+    UnsoundDataError
+        For a file that cannot be read, or files of more than one instrument.
+    """
+    files = [EventFile(path) for path in paths]
+    if len(ids := sorted({file.instrument_id for file in files})) > 1:
+        raise UnsoundDataError(f"these files hold {', '.join(ids)}: read one instrument at a time")
+    rows = sum(file.rows for file in files)
+    columns: Columns = {name: np.empty(rows, dtype) for name, dtype in COLUMNS.items()}
+    start = 0
+    for file in files:
+        for chunk in file.chunks():
+            end = start + len(chunk["pos"])
+            for name, column in columns.items():
+                column[start:end] = chunk[name]
+            start = end
+        file.close()
+    return columns
+
+
+def read_manifest(path: Path) -> list[dict[str, Any]]:
+    """The files that convert made of a run; none where there is no manifest."""
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_bytes())["files"]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError) as error:
+        raise UnsoundDataError(f"{path}: not a manifest of event files: {error}") from error
+    return found
+
+
+def _join(parts: list[Columns]) -> Columns:
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+
+
+def _table(columns: Columns) -> pa.Table:
+    absent = columns["ts_event_ns"] == UNDEF_I64
+    arrays = [
+        pa.array(column, mask=absent if name == "ts_event_ns" and absent.any() else None)
+        for name, column in columns.items()
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _numpy(column: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    if column.null_count:
+        column = column.fill_null(UNDEF_I64)
+    found: npt.NDArray[Any] = column.to_numpy()
+    return found.astype(dtype, copy=False)
+
+
+def _check(columns: Columns) -> None:
+    """The seven columns, their types, one length, and time that never goes back."""
+    assert list(columns) == list(COLUMNS), f"columns are {list(COLUMNS)}, not {list(columns)}"
+    lengths = {len(column) for column in columns.values()}
+    assert len(lengths) == 1, f"columns of {lengths} rows"
+    for name, dtype in COLUMNS.items():
+        assert columns[name].dtype == dtype, f"{name} is {columns[name].dtype}, not {np.dtype(dtype)}"
+    ts = columns["ts_recv_ns"]
+    if np.any(ts[1:] < ts[:-1]):
+        raise UnsoundDataError("ts_recv_ns goes back within a segment")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Beside, synced, renamed."""
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+FILE_NAME: Final = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d{10})\.parquet")
+"""First and last `ts_recv_ns`, run, segment."""

@@ -1,0 +1,197 @@
+"""Event files: what is written is read back, cut by day and segment, whole or not at all, as small as promised."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from engine_fakes import FakeFill, FakeReport, Info, view
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tickerml.errors import TickerError, UnsoundDataError
+from tickerml.schema import CANCEL, COLUMNS, POST_ONLY, UNDEF_I64, Columns, Intent
+from tickerml.sinks import parquet
+from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
+from tickerml.sinks.parquet import EventFile, EventFiles, Segment, read_events, read_manifest
+
+RUN = "20240808T235415Z-0001"
+META: dict[str, Any] = {
+    "venue": "kraken_spot", "symbol": "BTC/USD", "base": "BTC", "quote": "USD", "kind": "spot",
+    "price_precision": 1, "qty_precision": 8, "tick": 1, "lot": 1,
+}  # fmt: skip
+DAY_NS = 86_400 * 10**9
+NOON = 1_723_118_400 * 10**9
+
+
+def columns(count: int, first_ns: int = NOON, step_ns: int = 10**6, seed: int = 1) -> Columns:
+    """Rows like a feed's: messages of a few levels, times that never go back, some without a venue time."""
+    rng = np.random.default_rng(seed)
+    message = np.cumsum(rng.integers(0, 2, count))
+    found: Columns = {
+        "pos": message + 7,
+        "ts_recv_ns": first_ns + message * step_ns,
+        "ts_event_ns": np.where(message % 5 == 0, UNDEF_I64, first_ns + message * step_ns - 3_000_000),
+        "kind": rng.integers(1, 10, count),
+        "px": 600_000 + rng.integers(-500, 500, count),
+        "qty": rng.integers(0, 10**9, count),
+        "flags": rng.integers(0, 32, count),
+    }
+    return {name: found[name].astype(dtype) for name, dtype in COLUMNS.items()}
+
+
+def convert(data: Path, *parts: tuple[Segment, Columns], run: str = RUN) -> EventFiles:
+    with EventFiles(data, run, META, source="import", code_version="test") as files:
+        for segment, part in parts:
+            files.add(segment, part)
+    return files
+
+
+def paths(data: Path) -> list[Path]:
+    return sorted(data.rglob("*.parquet"))
+
+
+def same(a: Columns, b: Columns) -> bool:
+    return all(np.array_equal(a[name], b[name]) and a[name].dtype == b[name].dtype for name in COLUMNS)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=6),
+    group=st.sampled_from([100, 1024, 1 << 19]),
+    extreme=st.sampled_from([2**63 - 1, -(2**63) + 1, 0]),
+)
+def test_any_chunks_come_back_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], group: int, extreme: int
+) -> None:
+    data = tmp_path_factory.mktemp("events")
+    whole = columns(sum(sizes))
+    whole["px"][::7] = extreme
+    edges = np.cumsum([0, *sizes]).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROW_GROUP_ROWS", group)
+        parts = [{n: c[a:b] for n, c in whole.items()} for a, b in itertools.pairwise(edges)]
+        files = convert(data, *((Segment(0, 0), part) for part in parts))
+    assert files.rows == sum(sizes)
+    assert files.bytes == sum(path.stat().st_size for path in paths(data))
+    assert same(read_events(paths(data)), whole)
+
+
+def test_names_partitions_and_metadata(tmp_path: Path) -> None:
+    part = columns(1000)
+    files = convert(tmp_path, (Segment(2, 31, "ab12"), part))
+    (path,) = paths(tmp_path)
+    first, last = part["ts_recv_ns"][0], part["ts_recv_ns"][-1]
+    where = "events/venue=kraken_spot/symbol=BTC%2FUSD/date=2024-08-08"
+    assert str(path.relative_to(tmp_path)) == f"{where}/{first}-{last}-{RUN}-0002000031.parquet"
+    assert parquet.FILE_NAME.fullmatch(path.name)
+    assert [str(p) for p in Path("/").glob(files.glob().lstrip("/"))] == [str(path)]
+    file = EventFile(path)
+    assert (file.rows, file.instrument, file.instrument_id) == (1000, META, "kraken_spot:BTC/USD")
+    assert (file.run, file.source, file.tape_sha256, file.code_version) == (RUN, "import", "ab12", "test")
+    file.close()
+
+
+def test_a_new_day_and_a_new_segment_are_new_files(tmp_path: Path) -> None:
+    midnight = (NOON // DAY_NS + 1) * DAY_NS
+    late = columns(100, midnight - 20 * 10**6)
+    next_ = columns(10, midnight + DAY_NS)
+    convert(tmp_path, (Segment(0, 0), late), (Segment(0, 1), next_))
+    found = [(p.parent.name, EventFile(p).rows) for p in paths(tmp_path)]
+    before = int((late["ts_recv_ns"] < midnight).sum())
+    assert 0 < before < 100
+    assert found == [("date=2024-08-08", before), ("date=2024-08-09", 100 - before), ("date=2024-08-10", 10)]
+    manifest = read_manifest(tmp_path / "runs" / RUN / "events.json")
+    assert [(f["segment"], f["rows"]) for f in manifest] == [
+        ("0000000000", before), ("0000000000", 100 - before), ("0000000001", 10),
+    ]  # fmt: skip
+
+
+def test_a_second_convert_replaces_its_own_files_alone(tmp_path: Path) -> None:
+    other = "20250101T000000Z-0002"
+    convert(tmp_path, (Segment(0, 0), columns(50)), run=other)
+    convert(tmp_path, (Segment(0, 0), columns(50)), (Segment(0, 1), columns(60, NOON + 10**10)))
+    convert(tmp_path, (Segment(0, 0), columns(70)))
+    assert sorted((EventFile(p).run, EventFile(p).rows) for p in paths(tmp_path)) == [(RUN, 70), (other, 50)]
+    assert len(read_manifest(tmp_path / "runs" / RUN / "events.json")) == 1
+
+
+def test_a_convert_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    convert(tmp_path, (Segment(0, 0), columns(50)))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    back = columns(10)
+    back["ts_recv_ns"][5] = 0
+    with pytest.raises(UnsoundDataError, match="goes back"):
+        convert(tmp_path, (Segment(0, 0), columns(20)), (Segment(0, 1), columns(5)), (Segment(0, 1), back))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_encodings_are_the_measured_ones(tmp_path: Path) -> None:
+    convert(tmp_path, (Segment(0, 0), columns(5000)))
+    group = pq.ParquetFile(paths(tmp_path)[0]).metadata.row_group(0)
+    for k, name in enumerate(COLUMNS):
+        column = group.column(k)
+        assert column.compression == "ZSTD"
+        dictionary = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"} & set(column.encodings)
+        assert bool(dictionary) == (name in ("kind", "flags")), name
+        assert name in ("kind", "flags") or parquet.ENCODINGS[name] in column.encodings
+
+
+@pytest.mark.parametrize("damage", ["garbage", "other", "newer"])
+def test_what_is_no_event_file_is_refused(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "x.parquet"
+    if damage == "garbage":
+        path.write_bytes(os.urandom(100))
+    else:
+        table = parquet._table(columns(3))
+        meta = {"format_version": "99"} if damage == "newer" else {}
+        pq.write_table(table.replace_schema_metadata(meta), path)
+    with pytest.raises(UnsoundDataError, match=str(path)):
+        EventFile(path)
+
+
+def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:
+    convert(tmp_path, (Segment(0, 0), columns(5)))
+    with EventFiles(tmp_path, RUN, {**META, "symbol": "ETH/USD"}, source="import", code_version="test") as files:
+        files.add(Segment(0, 0), columns(5))
+    assert len(read_manifest(tmp_path / "runs" / RUN / "events.json")) == 2
+    with pytest.raises(UnsoundDataError, match=r"kraken_spot:BTC/USD, kraken_spot:ETH/USD"):
+        read_events(paths(tmp_path))
+
+
+def test_a_torn_manifest_is_told(tmp_path: Path) -> None:
+    (tmp_path / "events.json").write_text('{"files": [')
+    with pytest.raises(UnsoundDataError, match="not a manifest"):
+        read_manifest(tmp_path / "events.json")
+
+
+def test_fills_and_orders_as_csv_and_parquet(tmp_path: Path) -> None:
+    fill = FakeFill(-1, 100_005, 12, -5 * 10**15, order_id=4, ts_event_ns=1, ts_recv_ns=2, ahead_qty=3)
+    shown = view(
+        ts_ns=9, fills=(fill,), reports=(FakeReport("accepted", 4, 8, px=100_005, qty=12, leaves=12, ts_ns=5),)
+    )
+    sent = [Intent(POST_ONLY, 0, 1, 100_000, 10, 7), Intent(CANCEL, 0, -1, 0, 0, 8, 4)]
+    for ending in ("csv", "parquet"):
+        for sink in (FillsFile(tmp_path / f"f.{ending}", [Info()]), OrdersFile(tmp_path / f"o.{ending}", [Info()])):
+            sink.write(shown, sent, (), None)
+            sink.close()
+    with (tmp_path / "f.csv").open() as file:
+        rows = list(csv.reader(file))
+    row = ["1", "2", Info().id, "4", "sell", "10000.5", "0.012", "true", "-0.005", "0.003"]
+    assert rows == [list(FILLS), row]
+    with (tmp_path / "o.csv").open() as file:
+        orders = list(csv.reader(file))
+    assert orders[0] == list(ORDERS)
+    assert [r[4] for r in orders[1:]] == ["accepted", "sent_post_only", "sent_cancel"]
+    kept = pq.read_table(tmp_path / "f.parquet").to_pylist()
+    assert [str(v).lower() if k == "maker" else str(v) for k, v in kept[0].items()] == row
+    assert len(pq.read_table(tmp_path / "o.parquet")) == 3
+    with pytest.raises(TickerError, match=r"\.csv or \.parquet"):
+        FillsFile(tmp_path / "f.txt", [Info()])
+    assert json.dumps(kept)
