@@ -77,6 +77,17 @@ pub enum MetadataSource {
     Given,
 }
 
+impl MetadataSource {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MetadataSource::Venue => "venue",
+            MetadataSource::Inferred => "inferred",
+            MetadataSource::Given => "given",
+        }
+    }
+}
+
 /// A tradable at a venue, with the scale of its integers. The payload of an INSTRUMENT record is this as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instrument {

@@ -8,8 +8,8 @@ mod slots;
 mod survey;
 
 pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats};
-pub use survey::{GapReport, InstrumentReport, LatencyMs, StreamReport, Survey};
 use slots::{Role, Slots};
+pub use survey::{GapReport, InstrumentReport, LatencyMs, StreamReport, Survey};
 
 use crate::error::{Error, Result};
 use crate::event::{BookState, Cause, Message, Row, RowKind, flag};
@@ -122,6 +122,24 @@ impl Market {
         self.slots.set_names(names);
     }
 
+    /// The same from the payload of a CONFIG record.
+    ///
+    /// # Errors
+    /// [`Error::BadMessage`] without a list of slots.
+    pub fn set_slots_from(&mut self, config: &[u8]) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Config {
+            slots: Vec<String>,
+        }
+        let config: Config = serde_json::from_slice(config).map_err(|_| Error::BadMessage {
+            what: "CONFIG record",
+            offset: 0,
+            reason: "no list of slots",
+        })?;
+        self.set_slots(&config.slots);
+        Ok(())
+    }
+
     /// Consumes a record. Records that are no market data change nothing here.
     ///
     /// # Errors
@@ -137,6 +155,7 @@ impl Market {
             RecordKind::Health => {
                 self.slots.heard(record.slot, record.ts_recv_ns, &mut self.lines);
             }
+            RecordKind::Config => self.set_slots_from(record.bytes)?,
             RecordKind::Epoch => self.epoch(record.ts_recv_ns, visitor),
             RecordKind::Instrument => {
                 let instrument = serde_json::from_slice(record.bytes).map_err(|_| Error::BadMessage {

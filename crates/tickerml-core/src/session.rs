@@ -306,18 +306,6 @@ impl Session {
     fn control(&mut self, record: &Record<'_>) -> Result<bool> {
         match record.kind {
             RecordKind::Frame => self.start_boundaries(record.ts_recv_ns),
-            RecordKind::Config => {
-                #[derive(Deserialize)]
-                struct Config {
-                    slots: Vec<String>,
-                }
-                let config: Config = serde_json::from_slice(record.bytes).map_err(|_| Error::BadMessage {
-                    what: "CONFIG record",
-                    offset: 0,
-                    reason: "no list of slots",
-                })?;
-                self.market.set_slots(&config.slots);
-            }
             RecordKind::Epoch if self.boundary_ns.is_some() => {
                 self.boundary_ns = None;
                 self.report_views = 0;

@@ -1,5 +1,27 @@
 //! `tickerml._native`: conversion, GIL release and error mapping. No decisions.
+//!
+//! One file a concern; each has a `register` that adds its classes and functions to the module.
+mod errors;
+mod instrument;
+mod orders;
+mod session;
+mod survey;
+mod venue;
+mod view;
+
 use pyo3::prelude::*;
+use tickerml_core::event::{BookState, Cause};
+use tickerml_core::feature::{DEPTH, FEATURE_NAMES};
 
 #[pymodule]
-mod _native {}
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("BUILD_PROFILE", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    m.add("CODE_VERSION", env!("CARGO_PKG_VERSION"))?;
+    m.add("DEPTH", DEPTH)?;
+    m.add("FEATURE_NAMES", FEATURE_NAMES)?;
+    m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;
+    m.add("CAUSES", Cause::ALL.map(Cause::name))?;
+    session::register(m)?;
+    survey::register(m)?;
+    venue::register(m)
+}

@@ -183,6 +183,17 @@ impl Cursor {
         Ok(None)
     }
 
+    /// Passes one record of any kind.
+    ///
+    /// # Errors
+    /// [`Error::BadTape`] at the end, or where the bytes are no record.
+    pub fn pass(&mut self, raw: &[u8]) -> Result<()> {
+        if self.at >= raw.len() {
+            return Err(bad(self.at));
+        }
+        self.step(raw).map(|_| ())
+    }
+
     /// One record of any kind: its number, and the record with a kind that stands for nothing.
     #[inline]
     fn step<'a>(&mut self, raw: &'a [u8]) -> Result<(u8, Record<'a>)> {

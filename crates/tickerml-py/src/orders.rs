@@ -1,0 +1,172 @@
+//! Own orders, fills and news as Python sees them, and intents as Rust reads them.
+use crate::errors;
+use pyo3::prelude::*;
+use pyo3::types::{PySequence, PyTuple};
+use tickerml_core::market::Gap as CoreGap;
+use tickerml_core::sim::{self, Known, OrderKind, Request, Side};
+
+/// An own order that has not ended.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
+pub struct Order {
+    order_id: u64,
+    tag: i64,
+    instrument: u16,
+    side: i8,
+    px: i64,
+    qty: i64,
+    leaves: i64,
+    state: &'static str,
+    ahead_qty: i64,
+}
+
+impl From<&sim::Order> for Order {
+    fn from(o: &sim::Order) -> Self {
+        Order {
+            order_id: o.id,
+            tag: o.tag,
+            instrument: o.instrument,
+            side: o.side as i8,
+            px: o.px,
+            qty: o.qty,
+            leaves: o.leaves,
+            state: match o.known {
+                Known::Pending => "pending",
+                Known::Resting => "resting",
+                Known::Cancelling | Known::Done => "cancelling",
+            },
+            ahead_qty: if o.ahead == sim::AHEAD_UNKNOWN { -1 } else { o.ahead },
+        }
+    }
+}
+
+/// Our execution.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
+pub struct Fill {
+    order_id: u64,
+    tag: i64,
+    instrument: u16,
+    side: i8,
+    px: i64,
+    qty: i64,
+    maker: bool,
+    fee_e18: i128,
+    ts_event_ns: i64,
+    ts_recv_ns: i64,
+    ahead_qty: i64,
+    cause_pos: u64,
+    n: u32,
+}
+
+impl Fill {
+    /// The `n`th fill of its view.
+    pub fn new(f: &sim::Fill, n: u32) -> Self {
+        Fill {
+            order_id: f.order_id,
+            tag: f.tag,
+            instrument: f.instrument,
+            side: f.side as i8,
+            px: f.px,
+            qty: f.qty,
+            maker: f.maker,
+            fee_e18: f.fee_e18,
+            ts_event_ns: f.ts_event_ns,
+            ts_recv_ns: f.ts_recv_ns,
+            ahead_qty: f.ahead_qty,
+            cause_pos: f.cause_pos,
+            n,
+        }
+    }
+}
+
+/// What the venue said about an own order.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
+pub struct Report {
+    order_id: u64,
+    tag: i64,
+    instrument: u16,
+    side: i8,
+    px: i64,
+    qty: i64,
+    leaves: i64,
+    kind: &'static str,
+    reason: &'static str,
+    ts_ns: i64,
+    cause_pos: u64,
+}
+
+impl From<&sim::Report> for Report {
+    fn from(r: &sim::Report) -> Self {
+        Report {
+            order_id: r.order_id,
+            tag: r.tag,
+            instrument: r.instrument,
+            side: r.side as i8,
+            px: r.px,
+            qty: r.qty,
+            leaves: r.leaves,
+            kind: r.kind.name(),
+            reason: r.reason.name(),
+            ts_ns: r.ts_ns,
+            cause_pos: r.cause_pos,
+        }
+    }
+}
+
+/// A span without a true book.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
+pub struct Gap {
+    instrument: u16,
+    from_ts_ns: i64,
+    to_ts_ns: i64,
+    cause: &'static str,
+}
+
+impl From<&CoreGap> for Gap {
+    fn from(g: &CoreGap) -> Self {
+        Gap { instrument: g.instrument, from_ts_ns: g.from_ts_ns, to_ts_ns: g.to_ts_ns, cause: g.cause.name() }
+    }
+}
+
+/// A tuple of Python objects made from a slice.
+pub fn tuple_of<T, P>(py: Python<'_>, items: &[T], make: impl Fn(usize, &T) -> P) -> PyResult<Py<PyTuple>>
+where
+    P: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Into<PyClassInitializer<P>>,
+{
+    let objects = items.iter().enumerate().map(|(n, item)| Py::new(py, make(n, item))).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyTuple::new(py, objects)?.unbind())
+}
+
+/// Reads intents: tuples (kind, instrument, side, px, qty, tag, order_id).
+pub fn requests(approved: &Bound<'_, PySequence>, instruments: usize) -> PyResult<Vec<Request>> {
+    let count = approved.len()?;
+    let mut requests = Vec::with_capacity(count);
+    for n in 0..count {
+        let intent = approved.get_item(n)?;
+        requests.push(request(intent.cast::<PyTuple>()?, instruments)?);
+    }
+    Ok(requests)
+}
+
+fn request(intent: &Bound<'_, PyTuple>, instruments: usize) -> PyResult<Request> {
+    let bad = |what: &str| errors::unsound(&format!("intent {intent}: {what}"));
+    let kind: u8 = intent.get_item(0)?.extract()?;
+    if kind == sim::CANCEL {
+        return Ok(Request::Cancel { order_id: intent.get_item(6)?.extract()? });
+    }
+    let instrument: u16 = intent.get_item(1)?.extract()?;
+    if usize::from(instrument) >= instruments {
+        return Err(bad("no such instrument"));
+    }
+    Ok(Request::New {
+        instrument,
+        kind: OrderKind::from_u8(kind).ok_or_else(|| bad("unknown kind"))?,
+        side: match intent.get_item(2)?.extract::<i8>()? {
+            1 => Side::Buy,
+            -1 => Side::Sell,
+            _ => return Err(bad("side is neither 1 nor -1")),
+        },
+        px: intent.get_item(3)?.extract()?,
+        qty: intent.get_item(4)?.extract()?,
+        tag: intent.get_item(5)?.extract()?,
+    })
+}

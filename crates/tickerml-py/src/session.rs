@@ -1,0 +1,301 @@
+//! `Session`: the engine as an iterator of views.
+use crate::errors;
+use crate::instrument::InstrumentInfo;
+use crate::orders;
+use crate::view::{Pool, View};
+use numpy::PyReadonlyArray1;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
+use std::path::PathBuf;
+use tickerml_core::event_set::{Columns, EventInput, EventSet};
+use tickerml_core::instrument::Instrument;
+use tickerml_core::market::BooksOnly;
+use tickerml_core::session::{Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
+use tickerml_core::tape::RecordKind;
+use tickerml_feed::reader::{TapeInput, TapeReader};
+
+/// Where a session's items come from: the only place where replay and backtest differ.
+enum Source {
+    Tape(Box<TapeInput>),
+    Events(EventInput),
+}
+
+/// One run of the engine.
+#[pyclass(module = "tickerml._native")]
+pub struct Session {
+    core: Core,
+    source: Source,
+    pool: Pool,
+    batch: usize,
+    allow_damage: bool,
+    fees_bps: serde_json::Value,
+}
+
+/// The settings that the CONFIG record of a tape holds, as JSON text; the whole record's text beside it.
+fn recorded_config(path: &std::path::Path) -> PyResult<serde_json::Value> {
+    let mut reader = TapeReader::open(path).map_err(errors::store)?;
+    while let Some(record) = reader.next().map_err(errors::store)? {
+        if record.kind == RecordKind::Config {
+            return serde_json::from_slice(record.bytes)
+                .map_err(|e| errors::unsound(&format!("{}: CONFIG record: {e}", path.display())));
+        }
+    }
+    Err(errors::unsound(&format!("{}: no CONFIG record: not a tape of a run", path.display())))
+}
+
+#[pymethods]
+impl Session {
+    /// A session over a tape. `settings` is the flat JSON of execution settings.
+    #[staticmethod]
+    #[pyo3(signature = (path, settings, *, batch_events = 65536, allow_damage = false))]
+    fn replay(
+        py: Python<'_>,
+        path: PathBuf,
+        settings: &str,
+        batch_events: usize,
+        allow_damage: bool,
+    ) -> PyResult<Session> {
+        let reader = TapeReader::open(&path).map_err(errors::store)?;
+        let source = Source::Tape(Box::new(TapeInput::new(reader)));
+        let mut session = Session::make(py, settings, source, batch_events, allow_damage)?;
+        session.prime()?;
+        Ok(session)
+    }
+
+    /// A session over event files: `files` is a sequence of (instrument JSON, pos, ts_recv_ns, ts_event_ns, kind, px, qty,
+    /// flags).
+    #[staticmethod]
+    #[pyo3(signature = (files, settings, *, batch_events = 65536))]
+    fn backtest(
+        py: Python<'_>,
+        files: &Bound<'_, PySequence>,
+        settings: &str,
+        batch_events: usize,
+    ) -> PyResult<Session> {
+        let mut set = EventSet::default();
+        let mut market = Vec::new();
+        for n in 0..files.len()? {
+            let file = files.get_item(n)?;
+            let index = push_file(&mut set, &mut market, file.cast::<PyTuple>()?)?;
+            debug_assert!(index < market.len());
+        }
+        py.detach(|| set.sort());
+        let source = Source::Events(EventInput::new(set));
+        let mut session = Session::make(py, settings, source, batch_events, false)?;
+        for instrument in market {
+            session.core.market.set_instrument(instrument, 0, &mut BooksOnly);
+        }
+        Ok(session)
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<View>>> {
+        loop {
+            let (core, source, batch) = (&mut self.core, &mut self.source, self.batch);
+            let step = py
+                .detach(|| match source {
+                    Source::Tape(input) => core.advance(input.as_mut(), batch),
+                    Source::Events(input) => core.advance(input, batch),
+                })
+                .map_err(errors::core)?;
+            match step {
+                Step::View => return self.pool.view(py, self.core.view()).map(Some),
+                Step::Pause => {
+                    py.check_signals()?;
+                    self.check_damage()?;
+                }
+                Step::End => {
+                    self.check_damage()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Answers the view. Returns the order id that each approved intent makes or names.
+    fn submit<'py>(
+        &mut self,
+        py: Python<'py>,
+        approved: &Bound<'py, PySequence>,
+        refused: &Bound<'py, PySequence>,
+        state: &[u8],
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let requests = orders::requests(approved, self.core.market.lines.len())?;
+        let mut reasons: Vec<String> = Vec::new();
+        for n in 0..refused.len()? {
+            reasons.push(refused.get_item(n)?.get_item(1)?.extract()?);
+        }
+        let ids = self.core.submit(&requests, reasons.iter().map(String::as_str), state).map_err(errors::core)?;
+        PyTuple::new(py, ids)
+    }
+
+    /// The rolling digest: 64 hexadecimal digits.
+    #[getter]
+    fn digest(&self) -> String {
+        self.core.digest()
+    }
+
+    /// The instruments, in the order of a view's rows.
+    #[getter]
+    fn instruments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let infos = self
+            .core
+            .market
+            .lines
+            .iter()
+            .map(|line| InstrumentInfo::new(&line.instrument, self.fees(line.instrument.venue.name())))
+            .collect::<PyResult<Vec<_>>>()?;
+        PyTuple::new(py, infos)
+    }
+
+    /// Counts: views, orders, fills, refused, rows, events, late_rows and those of the market.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        let SessionStats { views, orders, fills, refused, rows } = self.core.stats;
+        let lines = &self.core.market.lines;
+        let sum =
+            |pick: fn(&tickerml_core::market::LineStats) -> u64| lines.iter().map(|l| pick(&l.stats)).sum::<u64>();
+        let market = &self.core.market.stats;
+        for (key, value) in [
+            ("views", views),
+            ("orders", orders),
+            ("fills", fills),
+            ("refused", refused),
+            ("rows", rows),
+            ("events", sum(|s| s.levels + s.trades + s.touches)),
+            ("late_rows", 0),
+            ("frames", market.frames),
+            ("bytes", market.frame_bytes),
+            ("unknown_frames", market.unknown_frames),
+            ("bad_frames", market.bad_frames),
+            ("bad_messages", sum(|s| s.bad_messages)),
+            ("venue_errors", market.venue_errors),
+            ("rest_failures", market.rest_failures),
+            ("disconnects", market.disconnects),
+            ("crossed", sum(|s| s.crossed)),
+            ("trade_id_gaps", sum(|s| s.trade_id_gaps)),
+        ] {
+            dict.set_item(key, value)?;
+        }
+        Ok(dict)
+    }
+
+    /// The whole state between two views.
+    fn checkpoint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.core.checkpoint().map_err(errors::core)?))
+    }
+
+    /// (stamp in ns, pos) of the last item consumed.
+    #[getter]
+    fn last(&self) -> (i64, u64) {
+        self.core.last()
+    }
+}
+
+impl Session {
+    fn make(py: Python<'_>, settings: &str, source: Source, batch: usize, allow_damage: bool) -> PyResult<Session> {
+        if batch == 0 {
+            return Err(PyValueError::new_err("batch_events must be above 0"));
+        }
+        let parsed = Settings::from_json(settings).map_err(errors::core)?;
+        Ok(Session {
+            core: Core::new(parsed),
+            source,
+            pool: Pool::new(py),
+            batch,
+            allow_damage,
+            fees_bps: serde_json::from_str(settings).unwrap_or_default(),
+        })
+    }
+
+    /// Consumes what precedes market data, so that the instruments are known before the first view.
+    fn prime(&mut self) -> PyResult<()> {
+        let Source::Tape(input) = &mut self.source else { return Ok(()) };
+        loop {
+            match input.peek().map_err(errors::core)? {
+                Peek::Item(Item::Record(r)) if matches!(r.kind, RecordKind::Frame | RecordKind::Stop) => break,
+                Peek::Item(_) => {}
+                Peek::Wait | Peek::End => break,
+            }
+            self.core.advance(input.as_mut(), 1).map_err(errors::core)?;
+        }
+        self.check_damage()
+    }
+
+    fn fees(&self, venue: &str) -> (f64, f64) {
+        let read = |key: &str| {
+            let value = &self.fees_bps[key];
+            value.as_f64().or_else(|| value[venue].as_f64()).unwrap_or(f64::NAN)
+        };
+        (read("maker_bps"), read("taker_bps"))
+    }
+
+    /// Damage ends a replay unless it was allowed.
+    fn check_damage(&self) -> PyResult<()> {
+        let Source::Tape(input) = &self.source else { return Ok(()) };
+        match input.reader().damaged().first() {
+            Some(d) if !self.allow_damage => Err(errors::unsound(&format!(
+                "{} at byte {}: {}; --allow-damage reads on",
+                d.segment, d.offset, d.reason
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Adds one event file; returns the index of its instrument.
+fn push_file(set: &mut EventSet, market: &mut Vec<Instrument>, file: &Bound<'_, PyTuple>) -> PyResult<usize> {
+    let json: String = file.get_item(0)?.extract()?;
+    let instrument: Instrument = serde_json::from_str(&json)
+        .map_err(|e| errors::unsound(&format!("event file: its instrument cannot be read: {e}")))?;
+    let index = match market.iter().position(|i| i.id() == instrument.id()) {
+        Some(index) if market[index] == instrument => index,
+        Some(_) => {
+            return Err(errors::unsound(&format!("{}: event files disagree about its metadata", instrument.id())));
+        }
+        None => {
+            market.push(instrument);
+            market.len() - 1
+        }
+    };
+    let long = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, i64>>().map_err(PyErr::from);
+    let byte = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, u8>>().map_err(PyErr::from);
+    let (pos, recv, event, px, qty) = (long(1)?, long(2)?, long(3)?, long(5)?, long(6)?);
+    let (kind, flags) = (byte(4)?, byte(7)?);
+    set.push(
+        index as u16,
+        Columns {
+            pos: pos.as_slice()?,
+            ts_recv_ns: recv.as_slice()?,
+            ts_event_ns: event.as_slice()?,
+            kind: kind.as_slice()?,
+            px: px.as_slice()?,
+            qty: qty.as_slice()?,
+            flags: flags.as_slice()?,
+        },
+    )
+    .map_err(errors::core)?;
+    Ok(index)
+}
+
+/// The CONFIG record of a tape, as JSON text.
+#[pyfunction]
+fn tape_config(path: PathBuf) -> PyResult<String> {
+    recorded_config(&path).map(|value| value.to_string())
+}
+
+/// Adds what this file makes to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<Session>()?;
+    m.add_class::<View>()?;
+    m.add_class::<InstrumentInfo>()?;
+    m.add_class::<orders::Order>()?;
+    m.add_class::<orders::Fill>()?;
+    m.add_class::<orders::Report>()?;
+    m.add_class::<orders::Gap>()?;
+    m.add_function(wrap_pyfunction!(tape_config, m)?)
+}

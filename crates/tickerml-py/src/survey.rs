@@ -1,0 +1,246 @@
+//! What a tape holds: its instruments' counts, a book at a moment, its events as columns.
+use crate::errors;
+use numpy::IntoPyArray;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::json;
+use std::path::PathBuf;
+use tickerml_core::event::{Message, Row, flag};
+use tickerml_core::market::{BooksOnly, Line, Market, Survey, Visitor};
+use tickerml_core::session::{Input, Item, Peek};
+use tickerml_core::units::format_decimal;
+use tickerml_feed::reader::{TapeInput, TapeReader};
+
+/// Reads a tape through a market, one record at a time.
+struct Pass {
+    input: TapeInput,
+    market: Market,
+    last_ns: i64,
+}
+
+impl Pass {
+    fn open(path: &std::path::Path) -> PyResult<Pass> {
+        let reader = TapeReader::open(path).map_err(errors::store)?;
+        Ok(Pass { input: TapeInput::new(reader), market: Market::new(), last_ns: i64::MIN })
+    }
+
+    /// One item; false at the end, or where the next one is stamped later than `until_ns`.
+    fn step<V: Visitor>(&mut self, until_ns: i64, visitor: &mut V) -> tickerml_core::error::Result<bool> {
+        match self.input.peek()? {
+            Peek::Item(Item::Record(record)) => {
+                if record.ts_recv_ns > until_ns {
+                    return Ok(false);
+                }
+                self.last_ns = record.ts_recv_ns;
+                self.market.record(&record, visitor)?;
+            }
+            Peek::Item(Item::Damage(ts_ns)) => self.market.damaged(ts_ns, visitor),
+            Peek::Item(Item::Message(..)) => {}
+            Peek::Wait | Peek::End => return Ok(false),
+        }
+        self.input.pop();
+        Ok(true)
+    }
+}
+
+/// The market part of `data verify`, as JSON: instruments, streams, counts.
+#[pyfunction]
+fn tape_market(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    py.detach(|| {
+        let mut pass = Pass::open(&path)?;
+        let mut survey = Survey::new();
+        while pass.step(i64::MAX, &mut survey).map_err(errors::core)? {}
+        Ok(market_report(&mut pass, &mut survey).to_string())
+    })
+}
+
+fn market_report(pass: &mut Pass, survey: &mut Survey) -> serde_json::Value {
+    let (instruments, streams) = survey.report(&mut pass.market, pass.last_ns);
+    let stats = &pass.market.stats;
+    json!({
+        "instruments": instruments,
+        "streams": streams,
+        "frames": stats.frames,
+        "bytes": stats.frame_bytes,
+        "unknown_frames": stats.unknown_frames,
+        "bad_frames": stats.bad_frames,
+        "venue_errors": stats.venue_errors,
+        "rest_failures": stats.rest_failures,
+        "disconnects": stats.disconnects,
+        "missing_records": pass.input.reader().missing(),
+    })
+}
+
+/// A book as it was at `at_ns` (the end where none), as JSON in the keys of `data book`.
+#[pyfunction]
+#[pyo3(signature = (path, instrument, at_ns = None, depth = 10))]
+fn tape_book(py: Python<'_>, path: PathBuf, instrument: &str, at_ns: Option<i64>, depth: usize) -> PyResult<String> {
+    py.detach(|| {
+        let mut pass = Pass::open(&path)?;
+        while pass.step(at_ns.unwrap_or(i64::MAX), &mut BooksOnly).map_err(errors::core)? {}
+        let index = pass.market.index_of(instrument).ok_or_else(|| {
+            let known: Vec<_> = pass.market.lines.iter().map(|line| line.instrument.id()).collect();
+            errors::not_found(&format!("{instrument}: not on this tape, which has {}", known.join(", ")))
+        })?;
+        let line = &pass.market.lines[index];
+        let i = &line.instrument;
+        let text = |(px, qty): (i64, i64)| {
+            [format_decimal(px.into(), i.price_precision), format_decimal(qty.into(), i.qty_precision)]
+        };
+        Ok(json!({
+            "instrument": instrument,
+            "state": line.state.name(),
+            "ts_recv_ns": pass.last_ns,
+            "bids": line.book.bids().take(depth).map(text).collect::<Vec<_>>(),
+            "asks": line.book.asks().take(depth).map(text).collect::<Vec<_>>(),
+        })
+        .to_string())
+    })
+}
+
+/// Columns of one instrument that wait to be handed over.
+#[derive(Default)]
+struct Pending {
+    pos: Vec<i64>,
+    ts_recv_ns: Vec<i64>,
+    ts_event_ns: Vec<i64>,
+    kind: Vec<u8>,
+    px: Vec<i64>,
+    qty: Vec<i64>,
+    flags: Vec<u8>,
+}
+
+/// Applies rows and keeps them as columns.
+struct Collect {
+    survey: Survey,
+    pending: Vec<Pending>,
+}
+
+impl Visitor for Collect {
+    #[inline]
+    fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
+        self.survey.message(message, rows, line);
+        let index = usize::from(message.instrument);
+        if self.pending.len() <= index {
+            self.pending.resize_with(index + 1, Pending::default);
+        }
+        let p = &mut self.pending[index];
+        let n = p.pos.len() + rows.len();
+        p.pos.resize(n, message.pos as i64);
+        p.ts_recv_ns.resize(n, message.ts_recv_ns);
+        p.ts_event_ns.resize(n, message.ts_event_ns);
+        p.kind.extend(rows.iter().map(|row| row.kind_u8()));
+        p.px.extend(rows.iter().map(|row| row.px()));
+        p.qty.extend(rows.iter().map(|row| row.qty));
+        p.flags.extend(rows.iter().map(|row| row.flags()));
+        debug_assert!(rows.last().is_none_or(|row| row.flags() & flag::LAST != 0));
+    }
+}
+
+/// The events of a tape, as an iterator of chunks: (segment index, UTC day since 1970, instrument JSON, columns).
+///
+/// A chunk belongs to one segment, one day and one instrument. Chunks of one segment and day come together.
+#[pyclass(module = "tickerml._native")]
+pub struct TapeEvents {
+    pass: Pass,
+    collect: Collect,
+    chunk_rows: usize,
+    /// Segment and day of what is pending.
+    key: (usize, i64),
+    ready: Vec<(usize, i64, usize, Pending)>,
+    ended: bool,
+}
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+#[pymethods]
+impl TapeEvents {
+    #[new]
+    #[pyo3(signature = (path, *, chunk_rows = 1_048_576))]
+    fn new(path: PathBuf, chunk_rows: usize) -> PyResult<Self> {
+        Ok(TapeEvents {
+            pass: Pass::open(&path)?,
+            collect: Collect { survey: Survey::new(), pending: Vec::new() },
+            chunk_rows,
+            key: (0, i64::MIN),
+            ready: Vec::new(),
+            ended: false,
+        })
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<(usize, i64, String, Bound<'py, PyDict>)>> {
+        while self.ready.is_empty() && !self.ended {
+            py.detach(|| self.work()).map_err(errors::core)?;
+            py.check_signals()?;
+        }
+        if self.ready.is_empty() {
+            return Ok(None);
+        }
+        let (segment, day, index, p) = self.ready.remove(0);
+        let columns = PyDict::new(py);
+        columns.set_item("pos", p.pos.into_pyarray(py))?;
+        columns.set_item("ts_recv_ns", p.ts_recv_ns.into_pyarray(py))?;
+        columns.set_item("ts_event_ns", p.ts_event_ns.into_pyarray(py))?;
+        columns.set_item("kind", p.kind.into_pyarray(py))?;
+        columns.set_item("px", p.px.into_pyarray(py))?;
+        columns.set_item("qty", p.qty.into_pyarray(py))?;
+        columns.set_item("flags", p.flags.into_pyarray(py))?;
+        let instrument = serde_json::to_string(&self.pass.market.lines[index].instrument)
+            .map_err(|e| errors::unsound(&e.to_string()))?;
+        Ok(Some((segment, day, instrument, columns)))
+    }
+
+    /// The market part of `data verify` for what was read so far, as JSON.
+    fn report(&mut self) -> String {
+        market_report(&mut self.pass, &mut self.collect.survey).to_string()
+    }
+}
+
+impl TapeEvents {
+    /// Reads until a chunk is ready or the tape ends.
+    fn work(&mut self) -> tickerml_core::error::Result<()> {
+        loop {
+            let next_ns = match self.pass.input.peek()? {
+                Peek::Item(Item::Record(record)) => record.ts_recv_ns,
+                Peek::Item(_) => self.pass.last_ns,
+                Peek::Wait | Peek::End => {
+                    self.flush();
+                    self.ended = true;
+                    return Ok(());
+                }
+            };
+            let key = (self.pass.input.reader().segment_index(), next_ns.div_euclid(DAY_NS));
+            if key != self.key {
+                self.flush();
+                self.key = key;
+            }
+            self.pass.step(i64::MAX, &mut self.collect)?;
+            if self.collect.pending.iter().any(|p| p.pos.len() >= self.chunk_rows) {
+                self.flush();
+            }
+            if !self.ready.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        for (index, pending) in self.collect.pending.iter_mut().enumerate() {
+            if !pending.pos.is_empty() {
+                self.ready.push((self.key.0, self.key.1, index, std::mem::take(pending)));
+            }
+        }
+        self.collect.survey.collect(&mut self.pass.market);
+    }
+}
+
+/// Adds what this file makes to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<TapeEvents>()?;
+    m.add_function(wrap_pyfunction!(tape_market, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_book, m)?)
+}
