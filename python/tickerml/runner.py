@@ -7,7 +7,7 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tickerml import engine
-from tickerml.config import build
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
 from tickerml.risk import Limits, Risk
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from tickerml.config.models import Config
     from tickerml.policy.base import Policy
 
-__all__ = ["Desk", "Outputs", "desk", "finish", "summary_text"]
+__all__ = ["Desk", "Outputs", "backtest", "desk", "finish", "replay", "summary_text"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,51 @@ def summary_text(result: dict[str, Any]) -> str:
     )
 
 
-def overrides_of(loaded: Loaded, policy: str | None, sets: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What the command line changed, as the result echoes it."""
-    changed: dict[str, Any] = {"set": dict(sets)} if sets else {}
-    return {**({"policy": policy} if policy else {}), **changed, "config_hash": build.config_hash(loaded.config)}
+def replay(
+    tape: Path,
+    load: Callable[..., Loaded],
+    *,
+    policy: str | None,
+    sets: Sequence[tuple[str, str]],
+    batch_events: int,
+    allow_damage: bool,
+    outputs: Outputs,
+) -> dict[str, Any]:
+    """Runs a tape again with the configuration that is on it; `policy` and `sets` override and are echoed.
+
+    Parameters
+    ----------
+    load : `config.load` with the user's folder already given.
+    """
+    from tickerml.sources.recorded import recorded_config, tape_session
+
+    config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
+    session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
+    traded = desk(config, session.instruments, _files(outputs, session.instruments))
+    traded.trade(session)
+    return finish(session, traded, _overrides(policy, sets))
+
+
+def backtest(files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs) -> dict[str, Any]:
+    """Runs event files."""
+    from tickerml.sources.recorded import event_session
+
+    session = event_session(files, loaded.config, batch_events=batch_events)
+    traded = desk(loaded.config, session.instruments, _files(outputs, session.instruments))
+    traded.trade(session)
+    result = finish(session, traded, {})
+    rows = result["stats"].get("rows", 0)
+    return {**result, "rows": rows, "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0}
+
+
+def _overrides(policy: str | None, sets: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {**({"policy": policy} if policy else {}), **({"set": dict(sets)} if sets else {})}
+
+
+def _files(outputs: Outputs, instruments: Sequence[Any]) -> list[Sink]:
+    if outputs == Outputs():
+        return []
+    from tickerml.sinks.files import FillsFile, OrdersFile
+
+    made: list[Sink] = [FillsFile(outputs.fills, instruments)] if outputs.fills else []
+    return made + ([OrdersFile(outputs.orders, instruments)] if outputs.orders else [])

@@ -131,7 +131,7 @@ def _verify_text(result: dict[str, Any]) -> str:
 @click.argument("path")
 @click.option("--instrument", type=INSTRUMENT, required=True, help="Whose book.")
 @click.option("--at", type=int, metavar="TS_NS", help="At this time, ns since 1970 UTC [the end].")
-@click.option("--depth", type=click.IntRange(1, 5000), default=10, show_default=True, help="Levels a side.")
+@click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
 @common
 def book(path: str, instrument: str, at: int | None, depth: int) -> None:
     """Print a book as it was at a time."""

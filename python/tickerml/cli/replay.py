@@ -1,6 +1,7 @@
 """`tickerml replay` and `tickerml backtest`: the engine over recordings. Neither writes under the data folder."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,19 +53,15 @@ def replay(
     orders: Path | None,
 ) -> None:
     """Run a tape through the engine again: the same digest, decisions and fills."""
-    from tickerml import runner
+    from tickerml import config, runner
     from tickerml.sources.lookup import find_tape
 
     given = globals_of()
     tape = find_tape(tape_or_run, given.data_dir())
+    load = partial(config.load, given.config)
+    outputs = runner.Outputs(fills, orders)
     result = runner.replay(
-        tape,
-        policy=policy,
-        sets=sets,
-        allow_damage=allow_damage,
-        batch_events=batch_events,
-        outputs=runner.Outputs(fills, orders),
-        loaded=given.load(),
+        tape, load, policy=policy, sets=sets, allow_damage=allow_damage, batch_events=batch_events, outputs=outputs
     )
     emit(result, lambda: runner.summary_text(result))
 
@@ -95,7 +92,6 @@ def backtest(
         raise click.UsageError("--profile hftbacktest is not in this version; the shared profile is the only one")
     given = globals_of()
     files = find_events(events, given.data_dir())
-    result = runner.backtest(
-        files, batch_events=batch_events, outputs=runner.Outputs(fills, orders), loaded=given.load(policy, sets)
-    )
+    outputs = runner.Outputs(fills, orders)
+    result = runner.backtest(files, given.load(policy, sets), batch_events=batch_events, outputs=outputs)
     emit(result, lambda: runner.summary_text(result))

@@ -39,18 +39,12 @@ def serve(
     *, market: Path | None, recordings: tuple[Path, ...], instrument: str | None, speed: float, port: int, seed: int
 ) -> None:
     """Serve until stopped: real sockets, Binance's dialects, faults on request through control_url."""
+    from tickerml.sources.venue import market_config
     from tickerml.sources.venue import serve as serve_venue
 
     if recordings and not instrument:
         raise click.UsageError("--recording needs --instrument: a recording does not say what it is of")
     if market and recordings:
         raise click.UsageError("--market and --recording are two different venues; give one")
-    serve_venue(
-        market=market,
-        recordings=recordings,
-        instrument=instrument,
-        speed=speed,
-        port=port,
-        seed=seed,
-        as_json=globals_of().json,
-    )
+    config = market_config(market, recordings, instrument, speed=speed, port=port, seed=seed)
+    serve_venue(config, as_json=globals_of().json)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.config.layers import FILES, Key, file_layers, lay_over, origins_of
+from tickerml.config.layers import FILES, Key, file_layers, lay_over, origins_of, recorded_layer
 from tickerml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def load(
     policy: str | None = None,
     sets: Sequence[tuple[str, str]] = (),
     instruments: Sequence[str] = (),
+    recorded: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Loaded:
@@ -46,6 +47,7 @@ def load(
     ----------
     config_dir : the folder of ``--config``, which must exist; None for the usual places.
     policy, sets, instruments : what ``--policy``, ``--set`` and ``--instrument`` say.
+    recorded : a tape's CONFIG record, which lies over everything but the flags: a replay decides as the run did.
     environ, cwd : for tests; the process's own by default.
 
     Raises
@@ -60,6 +62,9 @@ def load(
     data: dict[str, Any] = {section: {} for section in (*FILES, "secrets")}
     for layer in layers:
         data = lay_over(data, layer.data)
+    if recorded:
+        layers.append(recorded_layer(recorded))
+        data = lay_over(data, layers[-1].data)
     if policy or sets or instruments:
         from tickerml.config.flags import flag_layer, instrument_layer
 

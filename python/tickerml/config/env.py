@@ -12,6 +12,7 @@ __all__ = ["FLAT", "KNOWN", "env_layer"]
 KNOWN = {
     "TICKERML_DATA": "the data folder, where --data is not given",
     "TICKERML_DEBUG": "1 shows the traceback of a failure",
+    "TICKERML_RECORDINGS": "the folder of recordings that the tests import",
 }
 """Names that are no configuration key: read where they act."""
 

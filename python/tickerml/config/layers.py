@@ -12,7 +12,17 @@ from typing import Any
 
 from tickerml.config.yaml_file import read_yaml
 
-__all__ = ["DEFAULTS", "FILES", "Key", "Layer", "did_you_mean", "file_layers", "lay_over", "origins_of"]
+__all__ = [
+    "DEFAULTS",
+    "FILES",
+    "Key",
+    "Layer",
+    "did_you_mean",
+    "file_layers",
+    "lay_over",
+    "origins_of",
+    "recorded_layer",
+]
 
 Key = tuple[str, ...]
 
@@ -76,6 +86,20 @@ def folder_layer(folder: Path, shown: str = "", *, strict: bool = False) -> Laye
         if path.exists() or path.is_symlink():
             _read(path, section, shown, layer)
     layer.problems += _strangers(folder, strict=strict)
+    return layer
+
+
+def recorded_layer(record: Mapping[str, Any]) -> Layer:
+    """What a CONFIG record says; an import's says nothing of settings, policy or risk."""
+    layer = Layer()
+    policy = record.get("policy") or {}
+    found = {"execution": record.get("settings"), "risk": record.get("risk")}
+    if isinstance(policy, dict) and policy.get("name"):
+        found["model"] = {"policy": policy["name"], policy["name"]: policy.get("params") or {}}
+    for section, values in found.items():
+        if isinstance(values, dict):
+            layer.data[section] = values
+            layer.origins.update({(section, key): "the tape's CONFIG record" for key in values})
     return layer
 
 

@@ -1,0 +1,151 @@
+"""What `tickerml data` does with tapes: import, convert to event files, verify, look at a book."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tickerml.errors import NotFoundError
+from tickerml.sources.lookup import find_tape
+
+if TYPE_CHECKING:
+    from tickerml.sinks.parquet import EventFiles, Segment
+
+__all__ = ["book_at", "convert_tape", "import_files", "verify_tape"]
+
+COUNTED = ("levels", "trades", "snapshots")
+"""Counts of an instrument that an import adds up."""
+
+
+def import_files(
+    data: Path, format_: str, files: Sequence[Path], instrument: str, *, events: bool, steps: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Makes one tape of recordings, and its event files.
+
+    Parameters
+    ----------
+    steps : tick, lot and min_notional as text where they were given.
+    """
+    from tickerml import _native
+
+    missing = [f"{path}: no such file" for path in files if not path.is_file()]
+    if missing:
+        raise NotFoundError("\n".join(missing))
+    begin = time.perf_counter()
+    options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": secrets.randbits(16),
+               "code_version": _native.CODE_VERSION, **steps}  # fmt: skip
+    report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
+    tape = Path(report["tape"])
+    if events:
+        made = _convert(data, tape)
+        market, report["events"] = made["market"], made["events"]
+    else:
+        market, report["events"] = json.loads(_native.tape_market(tape)), ""
+    rows = market["instruments"]
+    report |= {name: sum(row[name] for row in rows) for name in COUNTED}
+    report["gaps"] = [gap for row in rows for gap in row["gaps"]]
+    return {**report, "cpu_s": round(time.process_time(), 6), "wall_s": round(time.perf_counter() - begin, 6)}
+
+
+def convert_tape(data: Path, tape_or_run: str) -> dict[str, Any]:
+    """Makes the event files of a tape's closed segments; files of the same run are replaced."""
+    tape = find_tape(tape_or_run, data)
+    folder = tape.parent.parent if tape.parent.name == "tapes" else data
+    made = _convert(folder, tape)
+    return {"events": made["events"], "rows": made["rows"], "bytes": made["bytes"],
+            "cpu_s": round(time.process_time(), 6)}  # fmt: skip
+
+
+def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str, Any], int]:
+    """The proof of a tape, and the exit code: 6 for damage or missing records, and when `strict` for cuts and gaps."""
+    from tickerml import _native
+
+    tape = find_tape(tape_or_run, data)
+    scan = json.loads(_native.tape_scan(tape))
+    market = json.loads(_native.tape_market(tape))
+    missing = max(scan.get("missing_records", 0), market.get("missing_records", 0))
+    unsound = bool(scan["damaged"]) or (missing > 0 and not scan.get("pruned"))
+    uneven = scan["cut_bytes"] > 0 or any(row["gaps"] for row in market["instruments"])
+    code = 6 if unsound or (strict and uneven) else 0
+    sources = {row.get("metadata_source", "") for row in market["instruments"]} - {""}
+    source = sources.pop() if len(sources) == 1 else "mixed" if sources else "none"
+    return {"ok": code == 0, "metadata_source": source, **scan, **market, "missing_records": missing}, code
+
+
+def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
+    """A book as it was at a time, best first."""
+    from tickerml import _native
+
+    return dict(json.loads(_native.tape_book(find_tape(tape_or_run, data), instrument, at_ns, depth)))
+
+
+def _convert(data: Path, tape: Path) -> dict[str, Any]:
+    from tickerml import _native
+    from tickerml.sinks.parquet import EventFiles
+
+    run, segments = tape.name, _Segments(tape)
+    events = _native.TapeEvents(tape)
+    files: dict[str, EventFiles] = {}
+    meta = {"source": _source(data, run), "code_version": _native.CODE_VERSION}
+    with ExitStack() as stack:
+        for segment, instrument, columns in _closed(events, segments):
+            if instrument not in files:
+                files[instrument] = EventFiles(data, run, json.loads(instrument), **meta)
+                stack.enter_context(files[instrument])
+            files[instrument].add(segment, columns)
+    globs = [made.glob() for made in files.values()]
+    whole = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
+    return {
+        "events": globs[0] if len(globs) == 1 else whole if globs else "",
+        "rows": sum(made.rows for made in files.values()),
+        "bytes": sum(made.bytes for made in files.values()),
+        "market": json.loads(events.report()),
+    }
+
+
+def _closed(events: Any, segments: _Segments) -> Iterator[tuple[Segment, str, Any]]:
+    """The chunks of closed segments; the open one of a run that goes on comes with the next convert."""
+    for index, _day, instrument, columns in events:
+        segment = segments.closed(index)
+        if segment is not None:
+            yield segment, instrument, columns
+
+
+class _Segments:
+    """The segments of a tape in order, and which of them are closed: all but the last, and that too at the end."""
+
+    def __init__(self, tape: Path) -> None:
+        self._paths = sorted(tape.glob("*.tape"))
+        state = _run_json(tape.parent.parent, tape.name).get("state", "ended")
+        self._closed = len(self._paths) - (state == "running")
+        self._known: dict[int, Segment] = {}
+
+    def closed(self, index: int) -> Segment | None:
+        """Epoch, number and hash of a closed segment; None for the open one."""
+        from tickerml.sinks.parquet import Segment
+
+        if index >= self._closed:
+            return None
+        if index not in self._known:
+            path = self._paths[index]
+            epoch, _, number = path.stem.partition("-")
+            with path.open("rb") as file:
+                self._known[index] = Segment(int(epoch), int(number), file_digest(file, "sha256").hexdigest())
+        return self._known[index]
+
+
+def _source(data: Path, run: str) -> str:
+    return str(_run_json(data, run).get("source", "venue"))
+
+
+def _run_json(data: Path, run: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads((data / "runs" / run / "run.json").read_bytes()))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,96 @@
+"""The exchange on loopback: started in this process for a demo, served for others, and asked through its control URL."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from tickerml.errors import ConfigError, DeadlineError, TickerError
+from tickerml.signals import Stopping
+
+__all__ = ["ask", "market_config", "serve"]
+
+WAIT_S = 3600.0
+"""One wait for the end; a signal ends it by stopping the venue."""
+
+CONTROL_TIMEOUT_S = 10.0
+ANSWER_BYTES_MAX = 1 << 20
+
+
+def serve(config: dict[str, Any], *, as_json: bool) -> None:
+    """Serves until a signal, or until the recording has ended; says where at once."""
+    from tickerml import _native
+
+    server = _native.Venue(json.dumps(config))
+    urls = json.loads(server.start())
+    text = json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items())
+    click.echo(text)
+    stopped = threading.Event()
+    with Stopping(lambda _: (stopped.set(), server.stop())):  # type: ignore[func-returns-value]
+        while not stopped.is_set() and not server.wait(WAIT_S):
+            pass
+    server.stop()
+
+
+def market_config(
+    market: Path | None, recordings: Sequence[Path], instrument: str | None, **more: Any
+) -> dict[str, Any]:
+    """The configuration of `_native.Venue`: a YAML file's, with the command's flags on top.
+
+    Raises
+    ------
+    ConfigError
+    """
+    from tickerml.config.yaml_file import read_yaml
+
+    config: dict[str, Any] = {}
+    if market is not None:
+        file = read_yaml(market)
+        if file.problems:
+            raise ConfigError(file.problems)
+        config = _texts(file.data)
+    if recordings:
+        files = [str(path) for path in recordings]
+        config["recording"] = {"files": files, "instrument": instrument, "speed": more.pop("speed", None) or 1.0}
+    return {**config, **{key: value for key, value in more.items() if value is not None}}
+
+
+def ask(control_url: str, path: str = "/info") -> dict[str, Any]:
+    """What a venue's control URL says.
+
+    Raises
+    ------
+    TickerError, DeadlineError
+    """
+    parts = urlsplit(control_url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise TickerError(f"--at {control_url}: not a control URL; give the one that `tickerml venue serve` printed")
+    client = HTTPConnection(parts.hostname, parts.port, timeout=CONTROL_TIMEOUT_S)
+    try:
+        client.request("GET", parts.path.rstrip("/") + path)
+        found = json.loads(client.getresponse().read(ANSWER_BYTES_MAX))
+    except TimeoutError:
+        raise DeadlineError(f"--at {control_url}: no answer within {CONTROL_TIMEOUT_S:.0f} s") from None
+    except (OSError, HTTPException, ValueError) as e:
+        raise TickerError(
+            f"--at {control_url}: no venue answers there ({e}); is `tickerml venue serve` running?"
+        ) from e
+    finally:
+        client.close()
+    return dict(found)
+
+
+def _texts(value: Any) -> Any:
+    """Decimals as text, as the venue's configuration wants prices; the rest as it is."""
+    if isinstance(value, dict):
+        return {key: _texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_texts(item) for item in value]
+    return value if isinstance(value, (int, str, bool, type(None))) else format(value, "f")
