@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import CANCEL, COLUMNS, POST_ONLY, UNDEF_I64, Columns, Intent
 from tickerml.sinks import parquet
+from tickerml.sinks.events import EventChunks, EventFile, read_events
 from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
-from tickerml.sinks.parquet import EventFile, EventFiles, Segment, read_events, read_manifest
+from tickerml.sinks.parquet import EventFiles, Segment, read_manifest, write_events
 
 RUN = "20240808T235415Z-0001"
 META: dict[str, Any] = {
@@ -163,6 +164,39 @@ def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:
     assert len(read_manifest(tmp_path / "runs" / RUN / "events.json")) == 2
     with pytest.raises(UnsoundDataError, match=r"kraken_spot:BTC/USD, kraken_spot:ETH/USD"):
         read_events(paths(tmp_path))
+
+
+def test_a_tape_of_two_instruments_becomes_files_of_each(tmp_path: Path) -> None:
+    """Chunks come mixed; those of a segment that is still open are left out; a new tick starts a new file."""
+    finer = {**META, "price_precision": 2}
+    other = {**META, "symbol": "ETH/USD"}
+    a, b, c = columns(100), columns(50, NOON + 10**9), columns(70, NOON + 2 * 10**9)
+    chunks = [(0, 0, META, a), (0, 0, other, b), (1, 0, finer, b), (1, 0, other, c), (2, 0, META, c)]
+    done = write_events(
+        tmp_path, RUN, [(n, day, json.dumps(meta), part) for n, day, meta, part in chunks],
+        [Segment(0, 0), Segment(0, 1)], source="loopback", code_version="test",
+    )  # fmt: skip
+    files = sorted((f.instrument_id, f.instrument["price_precision"], f.rows) for f in map(EventFile, paths(tmp_path)))
+    assert files == [
+        ("kraken_spot:BTC/USD", 1, 100), ("kraken_spot:BTC/USD", 2, 50),
+        ("kraken_spot:ETH/USD", 1, 50), ("kraken_spot:ETH/USD", 1, 70),
+    ]  # fmt: skip
+    assert done["rows"] == 270
+    assert done["bytes"] == sum(path.stat().st_size for path in paths(tmp_path))
+    assert {str(p) for p in Path("/").glob(done["events"].lstrip("/"))} == {str(p) for p in paths(tmp_path)}
+
+
+def test_a_backtest_reads_a_group_at_a_time(tmp_path: Path) -> None:
+    whole = columns(250)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROW_GROUP_ROWS", 100)
+        convert(tmp_path, (Segment(0, 0), whole))
+    chunks = EventChunks(paths(tmp_path))
+    assert [len(chunk[1]) for chunk in chunks] == [100, 100, 50]
+    assert json.loads(chunks[-1][0]) == META
+    assert [len(chunk[7]) for chunk in chunks[1:]] == [100, 50]
+    assert np.array_equal(np.concatenate([chunk[5] for chunk in chunks]), whole["px"])
+    chunks.close()
 
 
 def test_a_torn_manifest_is_told(tmp_path: Path) -> None:

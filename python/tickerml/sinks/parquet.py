@@ -10,13 +10,13 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -87,6 +87,7 @@ class EventFiles:
         self._folder = data / "events" / f"venue={quote(venue, safe='')}" / f"symbol={quote(symbol, safe='')}"
         self._written: list[_Writer] = []
         self._open: _Writer | None = None
+        self._count = 0
         self.rows = self.bytes = 0
 
     def add(self, segment: Segment, columns: Columns) -> None:
@@ -102,6 +103,12 @@ class EventFiles:
         for start, end in itertools.pairwise(cuts):
             part = {name: column[start:end] for name, column in columns.items()}
             self._writer(segment, int(days[start])).add(part)
+
+    def describe(self, instrument: Mapping[str, Any]) -> None:
+        """The venue changed the instrument's metadata (tick, lot): rows from here on go to a new file."""
+        if dict(instrument) != self._instrument:
+            self._finish_file()
+            self._instrument = dict(instrument)
 
     def __enter__(self) -> EventFiles:
         return self
@@ -122,7 +129,9 @@ class EventFiles:
     def _writer(self, segment: Segment, day: int) -> _Writer:
         if self._open is None or (self._open.segment, self._open.day) != (segment, day):
             self._finish_file()
-            self._open = _Writer(self._folder, self._run, segment, day, self._metadata(segment))
+            self._count += 1
+            meta = self._metadata(segment)
+            self._open = _Writer(self._folder, self._run, segment, day, count=self._count, metadata=meta)
         return self._open
 
     def _metadata(self, segment: Segment) -> dict[str, str]:
@@ -149,6 +158,7 @@ class EventFiles:
         ours = set()
         while self._written:
             path, row = self._written[0].place()
+            assert path not in ours, f"two files of one segment would be called {path}"
             del self._written[0]
             ours.add(path)
             self.rows += row["rows"]
@@ -161,15 +171,54 @@ class EventFiles:
                 path.unlink()
 
 
+def write_events(
+    data: Path,
+    run: str,
+    chunks: Iterable[tuple[int, int, str, Columns]],
+    segments: Sequence[Segment],
+    *,
+    source: str,
+    code_version: str,
+) -> dict[str, Any]:
+    """Writes all event files of a run from a tape's chunks and gives the keys `events rows bytes` of `data convert`.
+
+    Parameters
+    ----------
+    chunks : (index of the segment, UTC day, instrument JSON, columns) in the tape's order: `_native.TapeEvents`.
+    segments : the tape's closed segments, in order; chunks of later ones are left for the next convert.
+    """
+    writers: dict[str, EventFiles] = {}
+    with ExitStack() as stack:
+        for index, _, text, columns in chunks:
+            if index >= len(segments):
+                continue
+            instrument = json.loads(text)
+            name = f"{instrument['venue']}:{instrument['symbol']}"
+            if name not in writers:
+                files = EventFiles(data, run, instrument, source=source, code_version=code_version)
+                writers[name] = stack.enter_context(files)
+            writers[name].describe(instrument)
+            writers[name].add(segments[index], columns)
+    globs = [files.glob() for files in writers.values()]
+    everything = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
+    return {
+        "events": globs[0] if len(globs) == 1 else everything,
+        "rows": sum(files.rows for files in writers.values()),
+        "bytes": sum(files.bytes for files in writers.values()),
+    }
+
+
 class _Writer:
     """One file: rows gather to a row group; the name is known when the last row is."""
 
-    def __init__(self, folder: Path, run: str, segment: Segment, day: int, metadata: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, run: str, segment: Segment, day: int, *, count: int, metadata: dict[str, str]
+    ) -> None:
         self.segment, self.day = segment, day
         self._run = run
         self._folder = folder / f"date={np.datetime64(day, 'D')}"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._path = self._folder / f".{run}-{segment.number}.tmp"
+        self._path = self._folder / f".{run}-{segment.number}-{count}.tmp"
         self._file = self._path.open("wb")
         self._parquet = pq.ParquetWriter(self._file, SCHEMA, **OPTIONS)
         self._parquet.add_key_value_metadata(metadata)
@@ -224,69 +273,6 @@ class _Writer:
         self._parts = [{n: c[end:].copy() for n, c in columns.items()}] if self._held else []
 
 
-class EventFile:
-    """One event file, open for reading.
-
-    Attributes
-    ----------
-    rows : number of rows.
-    run, source, tape_sha256, code_version : from its metadata.
-    instrument : the instrument's metadata as a dict; `instrument_id` is `venue:SYMBOL`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UnsoundDataError(f"{path}: not a Parquet file that can be read: {error}") from error
-        self.rows = self._file.metadata.num_rows
-        meta = {k.decode(): v.decode() for k, v in (self._file.metadata.metadata or {}).items()}
-        if self._file.schema_arrow.names != list(COLUMNS) or "format_version" not in meta:
-            raise UnsoundDataError(f"{path}: not an event file: its columns are {self._file.schema_arrow.names}")
-        if int(meta["format_version"]) > EVENT_FORMAT_VERSION:
-            version = meta["format_version"]
-            raise UnsoundDataError(f"{path}: format {version}, this program reads up to {EVENT_FORMAT_VERSION}")
-        self.instrument: dict[str, Any] = json.loads(meta["instrument"])
-        self.instrument_id = f"{self.instrument['venue']}:{self.instrument['symbol']}"
-        self.run, self.source = meta["run"], meta["source"]
-        self.tape_sha256, self.code_version = meta["tape_sha256"], meta["code_version"]
-
-    def chunks(self) -> Iterator[Columns]:
-        """The columns, one row group at a time."""
-        for group in range(self._file.metadata.num_row_groups):
-            table = self._file.read_row_group(group, use_threads=False)
-            yield {name: _numpy(table.column(name), dtype) for name, dtype in COLUMNS.items()}
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-
-def read_events(paths: Sequence[Path]) -> Columns:
-    """All rows of some files, in the order given, as one chunk of 42 bytes a row: into arrays made once, no copy kept.
-
-    Raises
-    ------
-    UnsoundDataError
-        For a file that cannot be read, or files of more than one instrument.
-    """
-    files = [EventFile(path) for path in paths]
-    if len(ids := sorted({file.instrument_id for file in files})) > 1:
-        raise UnsoundDataError(f"these files hold {', '.join(ids)}: read one instrument at a time")
-    rows = sum(file.rows for file in files)
-    columns: Columns = {name: np.empty(rows, dtype) for name, dtype in COLUMNS.items()}
-    start = 0
-    for file in files:
-        for chunk in file.chunks():
-            end = start + len(chunk["pos"])
-            for name, column in columns.items():
-                column[start:end] = chunk[name]
-            start = end
-        file.close()
-    return columns
-
-
 def read_manifest(path: Path) -> list[dict[str, Any]]:
     """The files that convert made of a run; none where there is no manifest."""
     try:
@@ -311,13 +297,6 @@ def _table(columns: Columns) -> pa.Table:
         for name, column in columns.items()
     ]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
-
-
-def _numpy(column: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    if column.null_count:
-        column = column.fill_null(UNDEF_I64)
-    found: npt.NDArray[Any] = column.to_numpy()
-    return found.astype(dtype, copy=False)
 
 
 def _check(columns: Columns) -> None:
