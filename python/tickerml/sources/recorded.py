@@ -33,7 +33,7 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
 def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> Any:
     """A session over event files; its order is (ts_recv, argument, pos)."""
     from tickerml import _native
-    from tickerml.sinks.parquet import EventFile
+    from tickerml.sinks.events import EventFile
 
     chunks = []
     for path in files:

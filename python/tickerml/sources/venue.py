@@ -1,10 +1,11 @@
-"""The exchange on loopback: started in this process for a demo, served for others, and asked through its control URL."""
+"""The exchange on loopback: started here for a demo, served for others, asked by its control URL."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Sequence
+from decimal import Decimal
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ WAIT_S = 3600.0
 
 CONTROL_TIMEOUT_S = 10.0
 ANSWER_BYTES_MAX = 1 << 20
+DECIMALS = ("price", "tick", "lot", "min_notional")
 
 
 def serve(config: dict[str, Any], *, as_json: bool) -> None:
@@ -40,7 +42,7 @@ def serve(config: dict[str, Any], *, as_json: bool) -> None:
 
 
 def market_config(
-    market: Path | None, recordings: Sequence[Path], instrument: str | None, **more: Any
+    market: Path | None, recordings: Sequence[Path], instrument: str | None, *, speed: float, **more: Any
 ) -> dict[str, Any]:
     """The configuration of `_native.Venue`: a YAML file's, with the command's flags on top.
 
@@ -58,7 +60,9 @@ def market_config(
         config = _texts(file.data)
     if recordings:
         files = [str(path) for path in recordings]
-        config["recording"] = {"files": files, "instrument": instrument, "speed": more.pop("speed", None) or 1.0}
+        config["recording"] = {"files": files, "instrument": instrument, "speed": speed}
+    else:
+        config["speed"] = speed
     return {**config, **{key: value for key, value in more.items() if value is not None}}
 
 
@@ -79,18 +83,18 @@ def ask(control_url: str, path: str = "/info") -> dict[str, Any]:
     except TimeoutError:
         raise DeadlineError(f"--at {control_url}: no answer within {CONTROL_TIMEOUT_S:.0f} s") from None
     except (OSError, HTTPException, ValueError) as e:
-        raise TickerError(
-            f"--at {control_url}: no venue answers there ({e}); is `tickerml venue serve` running?"
-        ) from e
+        raise TickerError(f"--at {control_url}: nothing answers there ({e}); does `tickerml venue serve` run?") from e
     finally:
         client.close()
     return dict(found)
 
 
-def _texts(value: Any) -> Any:
-    """Decimals as text, as the venue's configuration wants prices; the rest as it is."""
+def _texts(value: Any, key: str = "") -> Any:
+    """Prices and steps as text, as the venue wants them; other numbers as numbers."""
     if isinstance(value, dict):
-        return {key: _texts(item) for key, item in value.items()}
+        return {name: _texts(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [_texts(item) for item in value]
-    return value if isinstance(value, (int, str, bool, type(None))) else format(value, "f")
+    if key in DECIMALS and value is not None:
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return float(value) if isinstance(value, Decimal) else value
