@@ -293,9 +293,24 @@ impl<T: Tape> Supervisor<T> {
         &mut self.tape
     }
 
+    /// Gives the tape back.
+    pub fn into_tape(self) -> T {
+        self.tape
+    }
+
     /// True after [`Supervisor::stop`].
     pub const fn stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// When the next TICK is due if nothing else is written, monotonic ns.
+    pub const fn tick_due_ns(&self) -> i64 {
+        self.last_append_ns.saturating_add(TICK_NS)
+    }
+
+    /// Shows an error of the shell among the others.
+    pub fn note_error(&mut self, text: String) {
+        self.errors.push(text);
     }
 
     /// True when nothing more may be read from sockets for now.

@@ -11,6 +11,9 @@ use tickerml_core::tape::Record;
 /// The venue's own books after each update id: price index -> quantity.
 type Levels = BTreeMap<i64, u64>;
 
+/// A connection: frames with their delivery time, and whether it is frozen.
+type Link = (ConnId, VecDeque<(i64, Vec<u8>)>, bool);
+
 pub struct World {
     pub rig: Rig,
     pub rng: Rng,
@@ -20,7 +23,7 @@ pub struct World {
     names: Vec<&'static str>,
     books: Vec<(u64, Levels)>,
     history: Vec<BTreeMap<u64, Levels>>,
-    links: Vec<(ConnId, VecDeque<(i64, Vec<u8>)>, bool)>,
+    links: Vec<Link>,
     answers: Vec<(i64, u64, RestAnswer)>,
     last_id: u64,
     /// How often each fault was made.
@@ -251,6 +254,15 @@ impl World {
             self.market.record(&record, &mut BooksOnly).unwrap();
         }
         self.fed = self.rig.sup.tape().records.len();
+    }
+
+    /// What both sides think of each book, for messages.
+    pub fn states(&self) -> Vec<String> {
+        let one = |line: &tickerml_core::market::Line| {
+            let id = line.instrument.id();
+            format!("{id}: tape {:?}, feed {:?}", line.state, self.rig.sup.book_state(&id))
+        };
+        self.market.lines.iter().map(one).collect()
     }
 
     /// Books that are Live for the reader of the tape, checked against the venue's at the feed's update id.
