@@ -167,15 +167,13 @@ def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:
 
 
 def test_a_tape_of_two_instruments_becomes_files_of_each(tmp_path: Path) -> None:
-    """Chunks come mixed; those of a segment that is still open are left out; a new tick starts a new file."""
+    """Chunks come mixed; a new tick starts a new file."""
     finer = {**META, "price_precision": 2}
     other = {**META, "symbol": "ETH/USD"}
     a, b, c = columns(100), columns(50, NOON + 10**9), columns(70, NOON + 2 * 10**9)
-    chunks = [(0, 0, META, a), (0, 0, other, b), (1, 0, finer, b), (1, 0, other, c), (2, 0, META, c)]
-    done = write_events(
-        tmp_path, RUN, [(n, day, json.dumps(meta), part) for n, day, meta, part in chunks],
-        [Segment(0, 0), Segment(0, 1)], source="loopback", code_version="test",
-    )  # fmt: skip
+    chunks = [(0, META, a), (0, other, b), (1, finer, b), (1, other, c)]
+    mixed = ((Segment(0, n), json.dumps(meta), part) for n, meta, part in chunks)
+    done = write_events(tmp_path, RUN, mixed, source="loopback", code_version="test")
     files = sorted((f.instrument_id, f.instrument["price_precision"], f.rows) for f in map(EventFile, paths(tmp_path)))
     assert files == [
         ("kraken_spot:BTC/USD", 1, 100), ("kraken_spot:BTC/USD", 2, 50),

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -174,8 +174,7 @@ class EventFiles:
 def write_events(
     data: Path,
     run: str,
-    chunks: Iterable[tuple[int, int, str, Columns]],
-    segments: Sequence[Segment],
+    chunks: Iterable[tuple[Segment, str, Columns]],
     *,
     source: str,
     code_version: str,
@@ -184,21 +183,18 @@ def write_events(
 
     Parameters
     ----------
-    chunks : (index of the segment, UTC day, instrument JSON, columns) in the tape's order: `_native.TapeEvents`.
-    segments : the tape's closed segments, in order; chunks of later ones are left for the next convert.
+    chunks : (segment, instrument JSON, columns) in the tape's order, of closed segments only.
     """
     writers: dict[str, EventFiles] = {}
     with ExitStack() as stack:
-        for index, _, text, columns in chunks:
-            if index >= len(segments):
-                continue
+        for segment, text, columns in chunks:
             instrument = json.loads(text)
             name = f"{instrument['venue']}:{instrument['symbol']}"
             if name not in writers:
                 files = EventFiles(data, run, instrument, source=source, code_version=code_version)
                 writers[name] = stack.enter_context(files)
             writers[name].describe(instrument)
-            writers[name].add(segments[index], columns)
+            writers[name].add(segment, columns)
     globs = [files.glob() for files in writers.values()]
     everything = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
     return {
