@@ -18,6 +18,7 @@ pub mod flow;
 pub mod history;
 pub mod listing;
 pub mod market;
+pub mod recording;
 pub mod rng;
 pub mod server;
 pub mod stream;

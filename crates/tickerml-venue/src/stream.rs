@@ -84,6 +84,18 @@ impl Channel {
     }
 }
 
+/// The name under which a stream's frames come: lower-case symbol, the channel as the venue writes it.
+pub(crate) fn canonical(venue: Venue, name: &str) -> String {
+    let (symbol, suffix) = name.split_once('@').unwrap_or((name, ""));
+    let suffix = Channel::parse(venue, suffix).map_or_else(|| suffix.to_owned(), Channel::suffix);
+    format!("{}@{suffix}", symbol.to_lowercase())
+}
+
+/// The channel of a stream's full name.
+pub(crate) fn channel_of(venue: Venue, name: &str) -> Option<Channel> {
+    Channel::parse(venue, name.split_once('@')?.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

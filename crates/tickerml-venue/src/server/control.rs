@@ -40,7 +40,12 @@ pub(super) fn answer(hub: &Hub, command: &str, request: &Request) -> Reply {
 }
 
 fn info(hub: &Hub) -> Value {
-    json!({"venues": hub.venues(), "source": "loopback", "ended": hub.ended(), "now_ns": hub.now_ns()})
+    let (source, streams) = match &hub.lock().stage {
+        Some(stage) => ("recording", stage.player.streams()),
+        None => ("loopback", Vec::new()),
+    };
+    json!({"venues": hub.venues(), "source": source, "recorded_streams": streams, "ended": hub.ended(),
+        "now_ns": hub.now_ns()})
 }
 
 fn book(hub: &Hub, request: &Request) -> Result<Value, String> {
@@ -71,9 +76,9 @@ fn side<'a>(listing: &Listing, levels: impl Iterator<Item = (&'a i64, &'a i64)>)
 }
 
 fn faults(hub: &Hub) -> Value {
-    let state = hub.lock();
+    let mut state = hub.lock();
     let venues: serde_json::Map<String, Value> =
-        state.floors.iter().map(|f| (f.market.venue().name().to_owned(), json!(f.injector.counts()))).collect();
+        state.injectors().map(|(venue, i)| (venue.name().to_owned(), json!(i.counts()))).collect();
     json!({"venues": venues, "slow_clients": state.slow_clients, "wrong_streams": state.wrong_streams})
 }
 
@@ -89,7 +94,7 @@ fn fault(hub: &Hub, body: &[u8]) -> Result<Value, String> {
 fn mix(hub: &Hub, body: &[u8]) -> Result<Value, String> {
     let mix: Mix = serde_json::from_slice(body).map_err(|e| e.to_string())?;
     mix.check().map_err(|e| e.to_string())?;
-    hub.lock().floors.iter_mut().for_each(|f| f.injector.set_mix(mix.clone()));
+    hub.lock().injectors().for_each(|(_, i)| i.set_mix(mix.clone()));
     Ok(json!({"ok": true}))
 }
 

@@ -1,14 +1,15 @@
 //! What all connections share: the venues, their clock, the clients and their queues. One lock, held for moments.
 use super::client::Door;
-use crate::config::Config;
+use crate::config::{Config, RecordingConfig};
 use crate::dialect::Symbol;
 use crate::error::Result;
 use crate::faults::desk::{Answer, Desk};
 use crate::faults::link::{Delivery, Link};
 use crate::faults::{FaultRequest, Injector};
 use crate::market::{Market, OutFrame};
+use crate::recording::{Depth, Player};
 use crate::rng::Rng;
-use crate::stream::Channel;
+use crate::stream::{Channel, canonical, channel_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +17,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tickerml_core::instrument::Venue;
 use tokio::sync::{mpsc, watch};
+
+/// How long sockets stay open after the last frame of a recording.
+const LINGER_NS: i64 = 1_000_000_000;
 
 /// Deliveries queued for one connection: some ten seconds of the busiest. A client that lets it fill is cut off.
 const QUEUE_MAX: usize = 16_384;
@@ -43,11 +47,22 @@ pub(super) struct Floor {
     pub injector: Injector,
 }
 
+/// A recording being served.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub player: Player,
+    pub injector: Injector,
+    /// Real time when its last frame was handed out, ns.
+    ended_ns: Option<i64>,
+}
+
 /// A connected client.
 #[derive(Debug)]
 struct Client {
     door: Door,
     streams: BTreeSet<String>,
+    /// Served from a recording.
+    any_depth: bool,
     link: Link,
     queue: mpsc::Sender<Delivery>,
 }
@@ -56,6 +71,7 @@ struct Client {
 #[derive(Debug)]
 pub(super) struct State {
     pub floors: Vec<Floor>,
+    pub stage: Option<Stage>,
     clients: BTreeMap<u64, Client>,
     last_client: u64,
     /// Clients cut off because they did not read.
@@ -107,16 +123,19 @@ impl Drop for Guard {
 
 impl Hub {
     pub(super) fn open(config: &Config, port: u16) -> Result<Hub> {
-        let clock = Clock::new(config.speed);
+        let clock = Clock::new(if config.recording.is_some() { 1.0 } else { config.speed });
+        let stage = config.recording.as_ref().map(|r| Stage::open(config, r)).transpose()?;
         let mut floors = Vec::new();
-        for venue in &config.venues {
+        for venue in config.venues.iter().filter(|_| stage.is_none()) {
             let mut market = Market::open(config, venue, clock.start_ns)?;
             market.want_all(false);
             let rng = Rng::of(config.seed, &format!("{}/faults", venue.venue));
             floors.push(Floor { market, desk: Desk::new(), injector: Injector::new(rng, config.faults.clone()) });
         }
-        let venues = floors.iter().map(|f| info(&f.market, port)).collect();
-        let state = State { floors, clients: BTreeMap::new(), last_client: 0, slow_clients: 0, wrong_streams: 0 };
+        let recorded = stage.iter().map(|s| urls(s.player.venue(), port, vec![s.player.symbol().name.clone()]));
+        let venues = floors.iter().map(|f: &Floor| info(&f.market, port)).chain(recorded).collect();
+        let clients = BTreeMap::new();
+        let state = State { floors, stage, clients, last_client: 0, slow_clients: 0, wrong_streams: 0 };
         Ok(Hub {
             state: Mutex::new(state),
             venues,
@@ -186,7 +205,15 @@ impl Hub {
     pub(super) fn advance(&self) {
         let now_ns = self.now_ns();
         let mut state = self.lock();
-        let State { floors, clients, slow_clients, .. } = &mut *state;
+        let State { floors, stage, clients, slow_clients, .. } = &mut *state;
+        if let Some(stage) = stage {
+            stage.advance(now_ns, clients, slow_clients);
+            if stage.ended_ns.is_some_and(|at| now_ns - at >= LINGER_NS) {
+                // Dropping the queues makes each connection close in the normal way once it has sent everything.
+                clients.clear();
+                self.end();
+            }
+        }
         for floor in floors {
             let venue = floor.market.venue();
             let frames: Vec<_> = floor.market.advance(now_ns).into_iter().map(Arc::new).collect();
@@ -202,7 +229,9 @@ impl Hub {
         let mut state = self.lock();
         state.last_client += 1;
         let id = state.last_client;
-        state.clients.insert(id, Client { door, streams: BTreeSet::new(), link: Link::new(), queue });
+        let any_depth = state.stage.is_some();
+        let client = Client { door, streams: BTreeSet::new(), any_depth, link: Link::new(), queue };
+        state.clients.insert(id, client);
         (id, deliveries)
     }
 
@@ -215,7 +244,8 @@ impl Hub {
     /// Subscribes to streams by name. Unknown ones are remembered and silent, as the real venue does it.
     pub(super) fn subscribe(&self, client: u64, names: &[String]) {
         let mut state = self.lock();
-        let State { clients, wrong_streams, .. } = &mut *state;
+        let now_ns = self.now_ns();
+        let State { clients, wrong_streams, stage, .. } = &mut *state;
         let Some(client) = clients.get_mut(&client) else { return };
         for name in names {
             let name = canonical(client.door.venue, name);
@@ -224,6 +254,9 @@ impl Hub {
                 *wrong_streams += 1;
             }
             client.streams.insert(name);
+        }
+        if let Some(stage) = stage {
+            stage.listened(client, now_ns);
         }
         state.refresh();
     }
@@ -250,15 +283,28 @@ impl Hub {
         Some(floor.desk.depth(&floor.market, (symbol, limit), &mut floor.injector, now_ns))
     }
 
+    /// The recorded depth answer; none where no recording of this venue is served.
+    pub(super) fn recorded_depth(&self, venue: Venue) -> Option<Depth> {
+        let state = self.lock();
+        let stage = state.stage.as_ref().filter(|s| s.player.venue() == venue)?;
+        Some(stage.player.depth(self.now_ns()))
+    }
+
     /// Asks all fitting venues for a fault; false where no venue fits or too many wait.
     pub(super) fn request_fault(&self, request: &FaultRequest) -> bool {
         let mut state = self.lock();
-        let fits = |f: &&mut Floor| request.venue.is_none_or(|v| v == f.market.venue());
-        state.floors.iter_mut().filter(fits).map(|f| f.injector.request(request.clone())).fold(false, |a, b| a | b)
+        let fits = |venue: &Venue| request.venue.is_none_or(|v| v == *venue);
+        state.injectors().filter(|(v, _)| fits(v)).fold(false, |any, (_, i)| i.request(request.clone()) | any)
     }
 }
 
 impl State {
+    /// The injector of each venue.
+    pub(super) fn injectors(&mut self) -> impl Iterator<Item = (Venue, &mut Injector)> {
+        let recorded = self.stage.iter_mut().map(|s| (s.player.venue(), &mut s.injector));
+        self.floors.iter_mut().map(|f| (f.market.venue(), &mut f.injector)).chain(recorded)
+    }
+
     /// Writes only the frames that somebody listens to.
     fn refresh(&mut self) {
         for floor in &mut self.floors {
@@ -280,13 +326,40 @@ impl State {
     }
 }
 
+impl Stage {
+    fn open(config: &Config, recording: &RecordingConfig) -> Result<Stage> {
+        let player = Player::load(recording)?;
+        let rng = Rng::of(config.seed, &format!("{}/faults", player.venue()));
+        Ok(Stage { player, injector: Injector::new(rng, config.faults.clone()), ended_ns: None })
+    }
+
+    /// Starts the clock once a client listens to something that is in the recording.
+    fn listened(&mut self, client: &Client, now_ns: i64) {
+        let venue = self.player.venue();
+        if client.door.venue == venue && self.player.streams().iter().any(|s| client.wants(s)) {
+            self.player.start(now_ns);
+        }
+    }
+
+    fn advance(&mut self, now_ns: i64, clients: &mut BTreeMap<u64, Client>, slow: &mut u64) {
+        let room = clients.values().map(|c| c.queue.capacity() / 2).min().unwrap_or(QUEUE_MAX);
+        let frames = self.player.advance(now_ns, room);
+        for client in clients.values_mut().filter(|c| c.door.venue == self.player.venue()) {
+            client.hand(&frames, now_ns, &mut self.injector, slow);
+        }
+        if self.player.ended() {
+            self.ended_ns.get_or_insert(now_ns);
+        }
+    }
+}
+
 impl Client {
     /// Puts frames through the link into the queue.
     fn hand(&mut self, frames: &[Arc<OutFrame>], now_ns: i64, injector: &mut Injector, slow: &mut u64) {
         let mut out = Vec::new();
         for frame in frames {
-            if self.wants(frame) {
-                self.link.push(frame.ts_ns, Arc::clone(frame), injector, &mut out);
+            if self.wants(&frame.stream) {
+                self.link.push(now_ns, Arc::clone(frame), injector, &mut out);
             }
         }
         self.link.poll(now_ns, &mut out);
@@ -299,21 +372,19 @@ impl Client {
         }
     }
 
-    fn wants(&self, frame: &OutFrame) -> bool {
-        self.streams.contains(&*frame.stream)
-            && channel_of(self.door.venue, &frame.stream).is_none_or(|c| self.door.entry.is_some_and(|e| e.carries(c)))
+    /// Whether this client gets the stream: it asked for it, and its door carries it. A recording has one cadence of
+    /// diffs, which stands for any that the client asked for.
+    fn wants(&self, stream: &str) -> bool {
+        let channel = channel_of(self.door.venue, stream);
+        let carried = channel.is_none_or(|c| self.door.entry.is_some_and(|e| e.carries(c)));
+        carried && (self.streams.contains(stream) || self.any_depth && self.asked_depth(stream))
     }
-}
 
-/// The name under which a stream's frames come: lower-case symbol, the channel as the venue writes it.
-fn canonical(venue: Venue, name: &str) -> String {
-    let (symbol, suffix) = name.split_once('@').unwrap_or((name, ""));
-    let suffix = Channel::parse(venue, suffix).map_or_else(|| suffix.to_owned(), Channel::suffix);
-    format!("{}@{suffix}", symbol.to_lowercase())
-}
-
-fn channel_of(venue: Venue, name: &str) -> Option<Channel> {
-    Channel::parse(venue, name.split_once('@')?.1)
+    fn asked_depth(&self, stream: &str) -> bool {
+        let depth = |s: &str| matches!(channel_of(self.door.venue, s), Some(Channel::Depth(_)));
+        let symbol = |s: &str| s.split('@').next().map(str::to_owned);
+        depth(stream) && self.streams.iter().any(|s| depth(s) && symbol(s) == symbol(stream))
+    }
 }
 
 fn info(market: &Market, port: u16) -> VenueInfo {

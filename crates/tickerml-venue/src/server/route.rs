@@ -38,12 +38,12 @@ pub fn route(path: &str) -> Route {
         return Route::Control(rest.join("/"));
     }
     let Ok(venue) = first.parse::<Venue>() else { return Route::Unknown };
-    if let [family, version, endpoint] = rest[..] {
-        if (family, version) == rest_base(venue) {
-            return Route::Rest { venue, endpoint: endpoint.to_owned() };
+    match rest[..] {
+        [family, version, endpoint] if (family, version) == rest_base(venue) => {
+            Route::Rest { venue, endpoint: endpoint.to_owned() }
         }
+        _ => socket(venue, &rest).unwrap_or(Route::Unknown),
     }
-    socket(venue, &rest).unwrap_or(Route::Unknown)
 }
 
 /// The two parts of a REST path before the endpoint.

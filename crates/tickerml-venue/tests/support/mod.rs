@@ -1,4 +1,6 @@
 //! A small client for the tests: no time-outs of its own but one that keeps a broken test from hanging.
+#![allow(dead_code, reason = "each test file uses its own part of this one")]
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use std::time::Duration;
@@ -68,7 +70,6 @@ pub async fn get(base: &str, path: &str) -> (u16, String, String) {
     ask(base, &format!("GET {path} HTTP/1.1\r\nHost: {base}\r\n\r\n")).await
 }
 
-#[allow(dead_code, reason = "not every test file gives commands")]
 pub async fn post(base: &str, path: &str, body: &str) -> (u16, String, String) {
     ask(base, &format!("POST {path} HTTP/1.1\r\nHost: {base}\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await
 }
