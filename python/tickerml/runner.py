@@ -48,9 +48,10 @@ class Desk:
     sinks: list[Sink]
     engine_cpu_s: float = 0.0
 
-    def trade(self, session: Any) -> None:
-        """Runs the session to its end; sinks are closed whatever happens."""
-        sinks = Sinks([self.tally, *self.sinks])
+    def trade(self, session: Any, watch: Callable[[Sink], Sink] | None = None) -> None:
+        """Runs the session to its end; sinks are closed whatever happens. `watch` wraps what sees every step."""
+        sinks: Sink = Sinks([self.tally, *self.sinks])
+        sinks = watch(sinks) if watch else sinks
         begin = time.process_time()
         try:
             engine.run(session, self.policy, self.risk, self.portfolio, sinks)

@@ -27,10 +27,15 @@ MONEY_PLACES = 10**16
 class Latest:
     """A sink that remembers the last step for the screen and passes everything on."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
+        self._inner: Any = None
         self.view: View | None = None
         self.portfolio: Any = None
+
+    def over(self, inner: Any) -> Latest:
+        """Itself, in front of another sink."""
+        self._inner = inner
+        return self
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Remembers and passes on."""

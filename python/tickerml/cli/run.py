@@ -53,6 +53,8 @@ def run(
     given = globals_of()
     asked = live.Asked("run", duration_s=duration, new=new, resume=resume, at=at, demo=demo)
     loaded = given.load(policy, sets, instruments)
+    if demo and not instruments:
+        loaded = given.load(policy, sets, tuple(loaded.config.exchanges.demo.instruments))
     result = live.run(loaded, given.data_dir(), asked, quiet=given.verbose < 0 or given.json, color=given.color)
     emit(result, lambda: live.summary_text(result))
 

@@ -35,7 +35,12 @@ def serve(config: dict[str, Any], *, as_json: bool) -> None:
     text = json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items())
     click.echo(text)
     stopped = threading.Event()
-    with Stopping(lambda _: (stopped.set(), server.stop())):  # type: ignore[func-returns-value]
+
+    def stop(_: str) -> None:
+        stopped.set()
+        server.stop()
+
+    with Stopping(stop):
         while not stopped.is_set() and not server.wait(WAIT_S):
             pass
     server.stop()

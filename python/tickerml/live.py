@@ -1,0 +1,254 @@
+"""`run` and `collect`: a feed writes the tape; for `run` the engine reads behind it, exactly as a replay would.
+
+Both stop by a signal or after a time: the feed ends the tape with STOP, the engine drains, the sinks close.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tickerml.config import build
+from tickerml.errors import DeadlineError, TickerError
+from tickerml.signals import Stopping
+from tickerml.sources.runs import choose_run
+
+if TYPE_CHECKING:
+    from tickerml.config import Loaded
+
+__all__ = ["Asked", "collect", "run", "summary_text"]
+
+STOP_S_MAX = 20.0
+"""Hard cap of an orderly stop (reliability.md P11)."""
+
+WATCH_S = 0.25
+"""How often `collect` looks whether the feed has ended by itself."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks of a live run."""
+
+    command: str
+    duration_s: float | None = None
+    new: bool = False
+    resume: str | None = None
+    at: str | None = None
+    demo: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run reads from and writes to."""
+
+    data: Path
+    source: str
+    addresses: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a run speaks while it goes on."""
+
+    quiet: bool
+    color: bool
+
+
+def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
+    """Records and paper-trades; the result in the keys of contract.md."""
+    from tickerml import _native, runner
+    from tickerml.screen import Latest, rows, status_line
+    from tickerml.sinks.ledger import Ledger
+
+    shown = Shown(quiet, color)
+    with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, name):
+        session = _native.Session.live(feed, build.settings_json(loaded.config))
+        infos = session.instruments
+        ledger = Ledger(place.data / "runs" / name / "ledger.sqlite", name, infos, feed.durable_pos)
+        traded = runner.desk(loaded.config, infos, [ledger])
+        latest = Latest()
+
+        def draw() -> tuple[list[list[str]], str, str]:
+            counts = {"orders": traded.tally.orders, "fills": traded.tally.fills, "refused": traded.tally.refused}
+            line = status_line(_stats(feed), latest.view, latest.portfolio, counts)
+            return rows(latest.view, infos, latest.portfolio), line, f"run {name}"
+
+        with _stopping(feed, asked), _screen(loaded, shown, draw):
+            traded.trade(session, watch=latest.over)
+        _ended(feed)
+        stats = _stats(feed)
+        result = runner.finish(session, traded, {})
+    return {**result, "run": name, "data": str(place.data), **_feed_keys(stats)}
+
+
+def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
+    """Records without the engine."""
+    shown = Shown(quiet, color)
+    with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, name):
+
+        def draw() -> tuple[list[list[str]], str, str]:
+            stats = _stats(feed)
+            return [_book_row(book) for book in stats.get("books", [])], _feed_line(stats), f"collect {name}"
+
+        with _stopping(feed, asked), _screen(loaded, shown, draw):
+            while not feed.join(WATCH_S):
+                pass
+        _ended(feed)
+        stats = _stats(feed)
+    keys = {"run": name, "data": str(place.data), "frames": stats.get("frames", 0), "bytes": stats.get("bytes", 0)}
+    return {**keys, **_feed_keys(stats), "cut_bytes": stats.get("cut_bytes", 0)}
+
+
+def summary_text(result: Mapping[str, Any]) -> str:
+    """The last screen of a live run, with the command that must give the same digest."""
+    from tickerml import runner
+
+    head = f"run        {result['run']}   frames {result['frames']}   gaps {result['gaps']}   " + (
+        f"reconnects {result['reconnects']}"
+    )
+    if "digest" not in result:
+        return f"{head}\nnext       tickerml data verify {result['run']} --data {result['data']}"
+    again = f"again      tickerml replay {result['run']} --data {result['data']}   (must print the same digest)"
+    return "\n".join([head, runner.summary_text(dict(result)), again])
+
+
+@contextmanager
+def _place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
+    """The configured venues, the venues at a control URL, or a demo's own, which live as long as the run."""
+    if asked.demo:
+        from tickerml import _native
+
+        venue = _native.Venue(json.dumps({"port": 0, "seed": loaded.config.execution.seed}))
+        urls = json.loads(venue.start())
+        try:
+            yield _at(urls["control_url"], data / "demo")
+        finally:
+            venue.stop()
+    elif asked.at:
+        yield _at(asked.at, data)
+    else:
+        yield Place(data, "venue", {})
+
+
+def _at(control_url: str, data: Path) -> Place:
+    from tickerml.sources.venue import ask
+
+    info = ask(control_url)
+    return Place(data, "loopback", {str(row["venue"]): row for row in info["venues"]})
+
+
+@contextmanager
+def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, str]]:
+    """A feed that records into the chosen run; whatever happens it is stopped and its tape is whole."""
+    from tickerml import _native
+
+    config = loaded.config
+    policy = config.model.policy if asked.command == "run" else ""
+    pinned = {
+        "command": asked.command,
+        "config_hash": build.config_hash(config),
+        "code_version": _native.CODE_VERSION,
+        "policy": policy,
+    }
+    name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
+    venues = build.venue_feeds(config, place.addresses)
+    missing = [v["venue"] for v in venues if place.addresses and v["venue"] not in place.addresses]
+    if missing:
+        raise TickerError(f"the venue at {asked.at} does not serve {', '.join(missing)}; name others with --instrument")
+    recording = build.effective(config)["exchanges"]["recording"]
+    record = _config_record(config, place, {**pinned, "run": name}, venues)
+    feed = _native.Feed(
+        json.dumps(
+            {"run": name, "data_dir": str(place.data), "source": place.source, **recording,
+             "config_record": record, "venues": venues}
+        )
+    )  # fmt: skip
+    _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
+    feed.start()
+    try:
+        yield feed, name
+    finally:
+        feed.stop("end")
+        feed.join(STOP_S_MAX)
+
+
+def _config_record(
+    config: Any, place: Place, pinned: Mapping[str, str], venues: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The CONFIG record: everything that a replay needs to decide as the run did."""
+    effective = build.effective(config)
+    name = config.model.policy
+    return {
+        **pinned,
+        "settings": effective["execution"],
+        "instruments": [f"{v['venue']}:{symbol}" for v in venues for symbol in v["symbols"]],
+        "policy": {"name": name, "params": config.model.params(name)},
+        "risk": effective["risk"],
+        "seed": config.execution.seed,
+        "source": place.source,
+    }
+
+
+@contextmanager
+def _stopping(feed: Any, asked: Asked) -> Iterator[None]:
+    """Signals and --duration end the tape; the engine then drains and ends by itself."""
+    timer = threading.Timer(asked.duration_s, feed.stop, ["duration"]) if asked.duration_s else None
+    with Stopping(feed.stop):
+        if timer:
+            timer.daemon = True
+            timer.start()
+        try:
+            yield
+        finally:
+            if timer:
+                timer.cancel()
+
+
+@contextmanager
+def _screen(loaded: Loaded, shown: Shown, draw: Callable[[], tuple[list[list[str]], str, str]]) -> Iterator[None]:
+    if shown.quiet:
+        yield
+        return
+    from tickerml.screen import Screen
+
+    limits = loaded.config.monitoring
+    hz, every_s = limits.screen_refresh_hz, limits.status_interval_s
+    with Screen(draw, refresh_hz=hz, interval_s=every_s, color=shown.color):
+        yield
+
+
+def _ended(feed: Any) -> None:
+    """Waits for the end of the tape, and says what went wrong with the feed."""
+    if not feed.join(STOP_S_MAX):
+        raise DeadlineError(f"the feed did not stop within {STOP_S_MAX:.0f} s; the tape is whole up to its last block")
+    if error := _stats(feed).get("fatal"):
+        raise TickerError(str(error))
+
+
+def _stats(feed: Any) -> dict[str, Any]:
+    return dict(json.loads(feed.stats()))
+
+
+def _feed_keys(stats: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: stats.get(key, 0) for key in ("reconnects", "gaps", "frames")}
+
+
+def _feed_line(stats: Mapping[str, Any]) -> str:
+    from tickerml.screen import status_line
+
+    live = sum(book["state"] == "live" for book in stats.get("books", []))
+    return f"{status_line(stats, None, None, {})}  live {live}/{len(stats.get('books', []))}"
+
+
+def _book_row(book: Mapping[str, Any]) -> list[str]:
+    return [book["instrument"], str(book["state"]).capitalize(), "", "", "", "", ""]
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,68 @@
+"""Which run a live command writes: the newest unfinished one that matches, the one that is named, or a new one."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tickerml.errors import NotFoundError, TickerError
+from tickerml.sources.lookup import RUN
+
+__all__ = ["PINNED", "choose_run"]
+
+PINNED = ("command", "config_hash", "code_version", "policy")
+"""What a run is pinned to (rules.md 3): where one differs, another run starts."""
+
+
+def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str | None) -> tuple[str, bool]:
+    """The run to write, and whether it goes on from before.
+
+    Parameters
+    ----------
+    wanted : the values of `PINNED`.
+
+    Raises
+    ------
+    NotFoundError, TickerError
+        For a named run that is not there, has ended, or is pinned to something else.
+    """
+    if resume is not None:
+        return _named(data, wanted, resume), True
+    if not new:
+        for info in _newest_first(data):
+            if info.get("state") == "running" and _differs(info, wanted) == []:
+                return str(info["run"]), True
+    return _new_name(), False
+
+
+def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
+    info = next((i for i in _newest_first(data) if i["run"] == run), None)
+    if info is None:
+        raise NotFoundError(f"--resume {run}: no such run in {data}; `tickerml data list` shows what there is")
+    if info.get("state") != "running":
+        raise TickerError(f"--resume {run}: this run has ended; leave --resume out to start another")
+    if differs := _differs(info, wanted):
+        raise TickerError(f"--resume {run}: made with another {', '.join(differs)}; start a new run with --new")
+    return run
+
+
+def _differs(info: Mapping[str, Any], wanted: Mapping[str, str]) -> list[str]:
+    return [key.replace("_", " ") for key in PINNED if info.get(key, "") != wanted[key]]
+
+
+def _newest_first(data: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted((data / "runs").glob("*/run.json"), reverse=True):
+        if not RUN.fullmatch(path.parent.name):
+            continue
+        try:
+            yield {**json.loads(path.read_bytes()), "run": path.parent.name}
+        except (OSError, ValueError, TypeError):
+            continue  # a run without a readable run.json can be replayed, not resumed
+
+
+def _new_name() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
