@@ -103,20 +103,23 @@ impl Sequence {
 
     /// A REST snapshot with this `lastUpdateId`.
     pub fn on_snapshot(&mut self, last_update_id: u64) -> Snapshot {
-        let Some(first) = self.first_buffered.filter(|_| self.wants_snapshot()) else {
-            return Snapshot::Unneeded;
-        };
-        // Later buffered diffs follow the first one, so the snapshot fits when it reaches the first.
-        let reach = if self.futures { first.0 <= last_update_id } else { first.0 <= last_update_id + 1 };
-        let chained = self.futures && first.1 == last_update_id;
-        if !(reach || chained) {
-            return Snapshot::TooOld;
+        match (self.state, self.first_buffered) {
+            (BookState::Syncing, Some(first)) if !self.reaches(first, last_update_id) => return Snapshot::TooOld,
+            // Before the first diff of a connection it is true at its own id, and the first diff is held against it.
+            (BookState::Syncing, Some(_)) | (BookState::Buffering, None) => {}
+            _ => return Snapshot::Unneeded,
         }
         self.state = BookState::Live;
         self.last = last_update_id;
         self.first_buffered = None;
         self.bridging = true;
         Snapshot::Accept
+    }
+
+    /// Later buffered diffs follow the first one (`U`, `pu`), so a snapshot fits when it reaches the first.
+    fn reaches(&self, first: (u64, u64), last_update_id: u64) -> bool {
+        let reach = if self.futures { first.0 <= last_update_id } else { first.0 <= last_update_id + 1 };
+        reach || (self.futures && first.1 == last_update_id)
     }
 
     /// The stream was silent beyond its limit.
@@ -229,12 +232,25 @@ mod tests {
     fn a_snapshot_must_reach_the_first_diff() {
         let mut s = Sequence::new(Venue::BinanceSpot);
         assert_eq!(s.on_snapshot(5), Snapshot::Unneeded);
+        s.reset(BookState::Buffering);
         assert_eq!(s.on_diff(spot(10, 12)), Diff::Buffer);
         assert_eq!(s.on_snapshot(8), Snapshot::TooOld);
         assert!(s.wants_snapshot());
         // Equality is fine: the snapshot ends where the first diff begins.
         assert_eq!(s.on_snapshot(9), Snapshot::Accept);
         assert_eq!(s.on_diff(spot(10, 12)), Diff::Apply);
+    }
+
+    /// NEXO's recording: the snapshot 134180599 comes first, then the diff from 134180600 on.
+    #[test]
+    fn a_snapshot_may_precede_the_first_diff() {
+        let mut s = Sequence::new(Venue::BinanceSpot);
+        s.reset(BookState::Buffering);
+        assert_eq!(s.on_snapshot(134_180_599), Snapshot::Accept);
+        assert_eq!(s.on_diff(spot(134_180_600, 134_180_601)), Diff::Apply);
+        s.reset(BookState::Buffering);
+        assert_eq!(s.on_snapshot(10), Snapshot::Accept);
+        assert_eq!(s.on_diff(spot(12, 13)), Diff::Gap);
     }
 
     #[test]
