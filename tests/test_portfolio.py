@@ -165,7 +165,7 @@ def test_state_is_fixed_width_and_bounded() -> None:
     assert len(portfolio.state_bytes()) == 16 * (3 + 1 + 7 + 4)
     assert portfolio._lots[0].mark2 == UNDEF_I64
     portfolio._cash["USDT"] = 2**127
-    portfolio._bytes = None
+    portfolio._changed()
     with pytest.raises(Broken, match="128 bits"):
         portfolio.state_bytes()
 

@@ -180,6 +180,12 @@ class _Ladder:
         return self._buys, self._sells
 
 
+Seen = tuple[int, int, float, float, int]
+Quotes = tuple[dict[int, Intent], float]
+NO_QUOTES: Quotes = ({}, 0.0)
+NO_ORDERS: tuple[Order, ...] = ()
+
+
 @register
 class Imbalance(Stateless):
     """One post-only quote a side around a fair price that leans on the book and away from the position.
@@ -205,6 +211,8 @@ class Imbalance(Stateless):
     def __init__(self, params: Mapping[str, str], instruments: Sequence[InstrumentInfo]) -> None:
         super().__init__(params, instruments)
         self._instruments = tuple(instruments)
+        # What was wanted for what was seen: a memo, not state.
+        self._memo: list[tuple[Seen | None, Quotes]] = [(None, NO_QUOTES)] * len(self._instruments)
 
     def decide(self, view: View, portfolio: Holdings) -> Sequence[Intent]:
         """Cancels of quotes no longer wanted, and a quote on each side that has none."""
@@ -212,25 +220,33 @@ class Imbalance(Stateless):
         states = view.state.tolist()
         orders = view.orders
         for i in range(len(self._instruments)):
-            mine = [order for order in orders if order.instrument == i]
-            wanted = self._quotes(i, view, portfolio.positions[i]) if states[i] == LIVE else {}
+            mine = [order for order in orders if order.instrument == i] if orders else NO_ORDERS
+            wanted, near = self._wanted(i, view, portfolio.positions[i]) if states[i] == LIVE else NO_QUOTES
+            sides = set()
             for order in mine:
-                if order.state == "resting" and not self._keeps(order, wanted.get(order.side), view):
-                    out.append(Intent(CANCEL, i, order.side, 0, 0, order.tag, order.order_id))
-            out += [quote for side, quote in wanted.items() if all(order.side != side for order in mine)]
+                side = order.side
+                sides.add(side)
+                if order.state == "resting" and not (side in wanted and abs(order.px - wanted[side].px) <= near):
+                    out.append(Intent(CANCEL, i, side, 0, 0, order.tag, order.order_id))
+            out += [quote for side, quote in wanted.items() if side not in sides]
         return out
 
-    def _quotes(self, i: int, view: View, position: int) -> dict[int, Intent]:
-        """The wanted quote of each side, buys first; none for a side that is withdrawn."""
+    def _wanted(self, i: int, view: View, position: int) -> tuple[dict[int, Intent], float]:
+        """The wanted quote of each side, buys first, and how near to it a resting one may stay."""
+        book, features = view.book_px.item, view.features.item
+        seen = (book(i, 0, 0), book(i, 1, 0), features(i, MICROPRICE), features(i, IMBALANCE_5), position)
+        if self._memo[i][0] != seen:
+            self._memo[i] = (seen, self._quotes(i, seen))
+        return self._memo[i][1]
+
+    def _quotes(self, i: int, seen: Seen) -> tuple[dict[int, Intent], float]:
         info, values = self._instruments[i], self.values
-        bid, ask = view.book_px.item(i, 0, 0), view.book_px.item(i, 1, 0)
+        bid, ask, micro, lean, position = seen
         if UNDEF_I64 in (bid, ask):
-            return {}
-        features = view.features[i].tolist()
-        lean = features[IMBALANCE_5] if math.isfinite(features[IMBALANCE_5]) else 0.0
+            return NO_QUOTES
+        lean = lean if math.isfinite(lean) else 0.0
         full = max(-1.0, min(1.0, position / quantity_worth(values["position_quote"], bid, info)))
-        fair = features[MICROPRICE] * POW10[info.price_precision]
-        fair = fair if math.isfinite(fair) else (bid + ask) / 2
+        fair = micro * POW10[info.price_precision] if math.isfinite(micro) else (bid + ask) / 2
         fair += (values["lean"] * lean - values["skew"] * full) * (ask - bid)
         edge = values["edge"] * (ask - bid)
         qty = quantity_worth(values["order_quote"], bid, info)
@@ -243,17 +259,9 @@ class Imbalance(Stateless):
             qty = self._sellable(qty, position, bid, info)
         if lean <= values["pull"] and full > -1 and qty > 0:
             wanted[SELL] = Intent(POST_ONLY, i, SELL, sell_px, qty)
-        return wanted
+        return wanted, values["keep"] * (ask - bid)
 
     def _sellable(self, qty: int, position: int, px: int, info: InstrumentInfo) -> int:
         """Spot sells what is held, unless it is too little to be an order."""
         held = min(qty, position)
         return held if held >= quantity_worth(self.values["min_quote"], px, info) else 0
-
-    def _keeps(self, order: Order, wanted: Intent | None, view: View) -> bool:
-        """Whether a resting quote is near enough to the wanted price of its side."""
-        if wanted is None:
-            return False
-        i = order.instrument
-        spread = view.book_px.item(i, 1, 0) - view.book_px.item(i, 0, 0)
-        return bool(abs(order.px - wanted.px) <= self.values["keep"] * spread)

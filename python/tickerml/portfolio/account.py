@@ -73,6 +73,9 @@ class Portfolio:
         self.equity_e18 = self.peak_e18 = self.start_e18
         self._worst = (0, 1)
         self._held: list[int] = []
+        self._foreign = any(currency not in DOLLARS for currency in self._cash)
+        self._dollars = self.start_e18
+        self._fixed: bytes | None = None
         self._bytes: bytes | None = None
 
     # ---- what happened -------------------------------------------------------------------------------------------
@@ -124,7 +127,8 @@ class Portfolio:
 
     def _changed(self) -> None:
         self.version += 1
-        self._bytes = None
+        self._fixed = self._bytes = None
+        self._dollars = sum(cash for currency, cash in self._cash.items() if currency in DOLLARS)
 
     # ---- what it is worth ----------------------------------------------------------------------------------------
 
@@ -144,20 +148,29 @@ class Portfolio:
 
     def _value(self) -> None:
         self.equity_e18 = equity = self._equity()
-        self.peak_e18 = max(self.peak_e18, equity)
-        fall, peak = self.peak_e18 - equity, self.peak_e18
-        if fall * self._worst[1] > self._worst[0] * peak:
-            self._worst = (fall, peak)
+        peak = self.peak_e18
+        if equity >= peak:
+            self.peak_e18 = equity
+            return
+        worst, of = self._worst
+        if (peak - equity) * of > worst * peak:
+            self._worst = (peak - equity, peak)
 
     def _equity(self) -> int:
-        equity = 0
-        for currency, cash in self._cash.items():
-            equity += cash if currency in DOLLARS else self.dollars(cash - self._start[currency], currency)
+        if self._foreign:
+            return self._equity_converted()
+        equity = self._dollars
         for i in self._held:
-            lots = self._lots[i]
-            gain = lots.worth() if self._spot[i] else lots.unrealised()
-            equity += self.dollars(gain, self._settles[i])
+            equity += self._lots[i].gain()
         return equity
+
+    def _equity_converted(self) -> int:
+        """Of other currencies only what they gained counts, at the last mid of their dollar instrument."""
+        equity = self._dollars
+        for currency, cash in self._cash.items():
+            if currency not in DOLLARS:
+                equity += self.dollars(cash - self._start[currency], currency)
+        return equity + sum(self.dollars(self._lots[i].gain(), self._settles[i]) for i in self._held)
 
     def dollars(self, amount: int, currency: str) -> int:
         """An amount in dollars, both of 10^-18; 0 while the currency has no known price."""
@@ -208,17 +221,22 @@ class Portfolio:
         changes.
 
         Order: version, number of currencies, number of instruments; cash by currency name; for each instrument
-        quantity, cost, traded, realised, fees, funding, mark; peak, deepest fall and its peak; the change counter.
+        quantity, cost, traded, realised, fees, funding; the change counter; then what moves with the market: each
+        instrument's mark; peak, deepest fall and its peak.
         """
         if self._bytes is None:
-            self._bytes = b"".join(_encode(n) for n in self._numbers())
+            if self._fixed is None:
+                self._fixed = _encode(self._settled())
+            marks = [lots.mark2 for lots in self._lots]
+            self._bytes = self._fixed + _encode([*marks, self.peak_e18, *self._worst])
         return self._bytes
 
-    def _numbers(self) -> list[int]:
+    def _settled(self) -> list[int]:
+        """What only fills and settlements change."""
         numbers = [STATE_VERSION, len(self._cash), len(self._lots), *self._cash.values()]
         for lots in self._lots:
             numbers += [getattr(lots, name) for name in _FIELDS]
-        return [*numbers, self.peak_e18, *self._worst, self.version]
+        return [*numbers, self.version]
 
     def restore(self, state: bytes) -> None:
         """Takes back what `state_bytes` gave, of the same currencies and instruments.
@@ -231,32 +249,35 @@ class Portfolio:
         numbers = [int.from_bytes(state[k : k + WIDTH], "little", signed=True) for k in range(0, len(state), WIDTH)]
         head, rest = numbers[:3], iter(numbers[3:])
         shape = [STATE_VERSION, len(self._cash), len(self._lots)]
-        if len(state) % WIDTH or head != shape or len(numbers) != 7 + shape[1] + len(_FIELDS) * shape[2]:
+        if len(state) % WIDTH or head != shape or len(numbers) != 7 + shape[1] + (len(_FIELDS) + 1) * shape[2]:
             raise Broken("a saved portfolio does not fit this run's currencies and instruments")
         for currency in self._cash:
             self._cash[currency] = next(rest)
         for lots in self._lots:
             for name in _FIELDS:
                 setattr(lots, name, next(rest))
-        self.peak_e18, self._worst = next(rest), (next(rest), next(rest))
         self.version = next(rest)
+        for lots in self._lots:
+            lots.mark2 = next(rest)
+        self.peak_e18, self._worst = next(rest), (next(rest), next(rest))
         self.positions[:] = [lots.qty for lots in self._lots]
         self._held = [i for i, qty in enumerate(self.positions) if qty]
-        self._bytes = state
+        self._fixed, self._bytes = None, state
+        self._dollars = sum(cash for currency, cash in self._cash.items() if currency in DOLLARS)
         for currency in self._cash:
             self._check(currency)
         self.equity_e18 = self._equity()
 
 
 _SUMS: Final = ("realised", "fees", "funding")
-_FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding", "mark2")
+_FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding")
 
 
-def _encode(number: int) -> bytes:
+def _encode(numbers: Sequence[int]) -> bytes:
     try:
-        return number.to_bytes(WIDTH, "little", signed=True)
+        return b"".join([number.to_bytes(WIDTH, "little", signed=True) for number in numbers])
     except OverflowError:
-        raise Broken(f"an amount leaves {8 * WIDTH} bits: {number}") from None
+        raise Broken(f"an amount leaves {8 * WIDTH} bits: {max(numbers, key=abs)}") from None
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -7,6 +7,8 @@ bought inverse contract (being long it is owing base).
 
 from __future__ import annotations
 
+from math import gcd
+
 from tickerml.schema import POW10, UNDEF_I64, InstrumentInfo
 
 
@@ -42,8 +44,11 @@ class Position:
         self.funding: int = 0
         self.mark2: int = UNDEF_I64
         self._inverse = info.kind == "inverse"
-        self._value_mul: int = info.contract_size_e18
-        self._value_div: int = 2 * POW10[info.price_precision + info.qty_precision]
+        self._inverse_mul = 2 * POW10[info.price_precision]
+        self._spot = info.kind == "spot"
+        whole = 2 * POW10[info.price_precision + info.qty_precision]
+        common = gcd(info.contract_size_e18, whole)
+        self._mul, self._div = info.contract_size_e18 // common, whole // common
 
     def fill(self, side: int, px: int, qty: int) -> tuple[int, int]:
         """Applies a fill; gives (its signed value, the result it realised).
@@ -66,18 +71,20 @@ class Position:
         self.realised += realised
         return value, realised
 
-    def worth(self) -> int:
-        """What the position would bring at the last mid, signed as its cost; at cost before the first mid."""
-        if self.mark2 == UNDEF_I64 or self.qty == 0:
-            return self.cost
-        if self._inverse:
-            owed = 2 * self.qty * self._value_mul * POW10[self.info.price_precision]
-            return -_part(owed, 1, self.mark2 * POW10[self.info.qty_precision])
-        return self.qty * self.mark2 * self._value_mul // self._value_div
+    def gain(self) -> int:
+        """What the position adds to equity at the last mid: worth of spot, result of closing contracts, before fees.
 
-    def unrealised(self) -> int:
-        """Result of closing at the last mid, before fees."""
-        return self.worth() - self.cost
+        Before the first mid it is marked at cost.
+        """
+        cost = self.cost
+        if self.mark2 == UNDEF_I64:
+            worth = cost
+        elif self._inverse:
+            owed = self.qty * self.info.contract_size_e18 * self._inverse_mul
+            worth = -_part(owed, 1, self.mark2 * POW10[self.info.qty_precision])
+        else:
+            worth = self.qty * self.mark2 * self._mul // self._div
+        return worth if self._spot else worth - cost
 
 
 def _part(amount: int, part: int, whole: int) -> int:
