@@ -106,12 +106,29 @@ impl TapeReader {
     #[inline]
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> StoreResult<Option<Record<'_>>> {
-        while !self.cursor.find(self.unpacker.raw())? {
-            if !self.next_block()? {
-                return Ok(None);
-            }
+        if !self.has_next()? {
+            return Ok(None);
         }
         Ok(self.cursor.next(self.unpacker.raw())?)
+    }
+
+    /// Whether [`TapeReader::next`] has a record; goes to the next block where it must.
+    ///
+    /// # Errors
+    /// As [`TapeReader::next`].
+    #[inline]
+    pub fn has_next(&mut self) -> StoreResult<bool> {
+        while !self.cursor.find(self.unpacker.raw())? {
+            if !self.next_block()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Pos of the record that comes next, as far as the tape was read.
+    pub fn pos(&self) -> u64 {
+        self.cursor.pos().max(self.from)
     }
 
     /// Goes to the next block, whatever is left of this one; false at the end.
@@ -124,15 +141,16 @@ impl TapeReader {
                 return Ok(false);
             }
             let Some(file) = &mut self.file else { return Ok(false) };
-            match file.next(self.from)? {
+            // A block written again after a failed sync may stand in two segments: it is read once.
+            let from = self.from.max(self.next_pos.unwrap_or(0));
+            match file.next(from)? {
                 Found::Block(info) => {
-                    let cursor = self.unpacker.unpack(file.block(), &info)?;
+                    self.cursor = self.unpacker.unpack(file.block(), &info)?;
                     self.missing += info.first_pos.saturating_sub(self.next_pos.unwrap_or(info.first_pos));
                     self.next_pos = Some(info.next_pos());
-                    self.cursor = cursor;
-                    return self.skip_to_start().map(|()| true);
+                    return self.skip_to(from).map(|()| true);
                 }
-                Found::Passed(info) => self.next_pos = Some(info.next_pos()),
+                Found::Passed(info) => self.next_pos = self.next_pos.max(Some(info.next_pos())),
                 Found::Damage(damage) => self.damaged.push(damage),
                 Found::Cut(bytes) => self.cut_bytes += bytes,
                 Found::End => {
@@ -178,12 +196,10 @@ impl TapeReader {
         RunInfo::read(&self.folder.run_folder()?).ok()
     }
 
-    /// Passes the records before the one asked for.
-    fn skip_to_start(&mut self) -> StoreResult<()> {
-        while self.cursor.pos() < self.from {
-            if self.cursor.next(self.unpacker.raw())?.is_none() {
-                break;
-            }
+    /// Passes the records before `pos`.
+    fn skip_to(&mut self, pos: u64) -> StoreResult<()> {
+        while self.cursor.pos() < pos {
+            self.cursor.pass(self.unpacker.raw())?;
         }
         Ok(())
     }

@@ -103,10 +103,10 @@ impl SegmentFile {
         if self.ended {
             return Ok(Found::Done);
         }
-        if !self.header_read {
-            if let Some(found) = self.read_header()? {
-                return Ok(found);
-            }
+        if !self.header_read
+            && let Some(found) = self.read_header()?
+        {
+            return Ok(found);
         }
         if self.offset >= self.limit() && !self.growing {
             return self.finish();

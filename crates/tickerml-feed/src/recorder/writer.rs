@@ -88,6 +88,16 @@ impl SegmentWriter {
         self.starved
     }
 
+    /// The folder on the full disk, while [`SegmentWriter::starved`].
+    pub fn starved_path(&self) -> Option<PathBuf> {
+        self.starved.then(|| self.config.folder.clone())
+    }
+
+    /// Segments begun so far.
+    pub const fn segments(&self) -> u32 {
+        self.next.segment
+    }
+
     /// Tries again to preallocate the next segment.
     pub fn retry_space(&mut self) {
         if self.starved {
