@@ -23,7 +23,7 @@ pub const LEVELS_MIN: usize = 220;
 pub const LEVELS_MAX: usize = 900;
 
 /// Most orders that one burst re-quotes.
-const BURST_MAX: f64 = 400.0;
+const BURST_MAX: f64 = 600.0;
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Flow {
 
     fn turn_regime(&mut self, now_ns: i64) {
         if !self.pinned && now_ns >= self.regime_until_ns {
-            self.regime = Regime::ALL[self.rng.below(Regime::ALL.len() as u64) as usize];
+            self.regime = Regime::drawn(self.rng.below(20));
             self.regime_until_ns = now_ns + (self.rng.exp(60.0) * 1e9) as i64 + 10_000_000_000;
         }
     }

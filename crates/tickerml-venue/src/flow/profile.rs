@@ -43,20 +43,20 @@ impl Profile {
         let unit = 60_000.0 / px / lot;
         Profile {
             behind_per_s: 90.0,
-            touch_per_s: 40.0,
-            take_per_s: 11.0,
-            move_per_s: 3.5,
+            touch_per_s: 52.0,
+            take_per_s: 13.0,
+            move_per_s: 7.0,
             take_again: 0.5,
-            sweep: 0.12,
+            sweep: 0.05,
             sigma_bps: 1.2,
             orders_per_side: 650.0,
             distance_ticks: px * 4.2e-4 / tick,
             distance_sigma: 1.5,
-            burst_orders: 20.0,
+            burst_orders: 19.0,
             order_lots: 0.03 * unit,
             order_sigma: 1.6,
             touch_lots: 0.35 * unit,
-            take_lots: 0.0007 * unit,
+            take_lots: 0.0005 * unit,
             take_sigma: 2.3,
         }
     }
@@ -65,21 +65,21 @@ impl Profile {
     pub fn usdm(px: f64, tick: f64, lot: f64) -> Profile {
         let unit = 60_000.0 / px / lot;
         Profile {
-            behind_per_s: 240.0,
-            touch_per_s: 65.0,
-            take_per_s: 24.0,
-            move_per_s: 2.2,
+            behind_per_s: 400.0,
+            touch_per_s: 75.0,
+            take_per_s: 26.0,
+            move_per_s: 3.0,
             take_again: 0.5,
-            sweep: 0.12,
+            sweep: 0.08,
             sigma_bps: 1.2,
-            orders_per_side: 800.0,
+            orders_per_side: 3200.0,
             distance_ticks: px * 6.5e-4 / tick,
             distance_sigma: 1.2,
-            burst_orders: 90.0,
+            burst_orders: 190.0,
             order_lots: 0.07 * unit,
             order_sigma: 1.6,
             touch_lots: 0.5 * unit,
-            take_lots: 0.016 * unit,
+            take_lots: 0.011 * unit,
             take_sigma: 2.1,
         }
     }
@@ -107,6 +107,16 @@ pub enum Regime {
 impl Regime {
     /// All regimes.
     pub const ALL: [Regime; 4] = [Regime::Calm, Regime::Trending, Regime::Volatile, Regime::Thin];
+
+    /// The regime for a number below 20: half of the time calm, a quarter trending, the rest volatile or thin.
+    pub const fn drawn(n: u64) -> Regime {
+        match n {
+            0..10 => Regime::Calm,
+            10..15 => Regime::Trending,
+            15..18 => Regime::Volatile,
+            _ => Regime::Thin,
+        }
+    }
 
     /// Factor on the fair value's standard deviation.
     pub const fn sigma(self) -> f64 {
