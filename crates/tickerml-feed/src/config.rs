@@ -29,6 +29,15 @@ pub struct FeedConfig {
     /// Total size of tapes kept; 0 keeps all.
     #[serde(default)]
     pub retention_bytes: u64,
+    /// Where no run is named: go on with the newest unfinished one that matches (rules.md 3), else begin a new one.
+    #[serde(default)]
+    pub resume: bool,
+    /// First record that the engine's tail gives: 0, or what a checkpoint has consumed. Unused without an engine.
+    #[serde(default)]
+    pub tail_pos: u64,
+    /// Memory for an engine that reads behind, bytes; 0 for the usual size of the command.
+    #[serde(default)]
+    pub engine_bytes: usize,
     /// Payload of the CONFIG record.
     #[serde(default)]
     pub config_record: Value,

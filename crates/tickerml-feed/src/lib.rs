@@ -26,3 +26,4 @@ pub mod store;
 pub mod supervisor;
 pub mod tape_port;
 pub mod track;
+pub mod recording;

@@ -220,6 +220,7 @@ impl<T: Tape> Supervisor<T> {
             self.append(RecordKind::Tick, 0, now_ns, b"");
         }
         self.watch_tape(now_ns);
+        self.take_from_engine(now_ns);
         self.tick_lanes(now_ns);
         if now_ns - self.last_watch_ns >= WATCH_NS {
             self.last_watch_ns = now_ns;
@@ -254,6 +255,22 @@ impl<T: Tape> Supervisor<T> {
         };
         self.append(record, 0, now_ns, payload.as_bytes());
         Ok(())
+    }
+
+    /// Appends what the engine handed back. A HEALTH record named `resync` asks for a new snapshot of the book in its detail.
+    fn take_from_engine(&mut self, now_ns: i64) {
+        while self.tape.ready()
+            && let Some((kind, bytes)) = self.tape.from_engine()
+        {
+            self.append(kind, 0, now_ns, &bytes);
+            let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+            if kind == RecordKind::Health && value["name"] == "resync" {
+                let instrument = value["detail"].as_str().unwrap_or_default().to_owned();
+                if let Err(error) = self.resync_instrument(&instrument, now_ns) {
+                    self.errors.push(error);
+                }
+            }
+        }
     }
 
     /// Closes everything and ends the tape with STOP.
@@ -314,7 +331,7 @@ impl<T: Tape> Supervisor<T> {
     }
 
     /// True when nothing more may be read from sockets for now.
-    pub fn blocked(&self) -> bool {
+    pub fn blocked(&mut self) -> bool {
         !self.tape.ready()
     }
 

@@ -12,8 +12,13 @@ pub trait Tape {
 
     /// False while the tape cannot take more without growing beyond its bounds (slow or full disk): sockets are not
     /// read meanwhile.
-    fn ready(&self) -> bool {
+    fn ready(&mut self) -> bool {
         true
+    }
+
+    /// A record that the engine handed back, to be stamped and appended.
+    fn from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
+        None
     }
 
     /// The last `pos` known to be on disk plus one; 0 for none.
@@ -49,6 +54,8 @@ pub struct MemoryTape {
     pub stalled: bool,
     /// Set to act like a tape that has stopped.
     pub failed: Option<String>,
+    /// What the engine hands back.
+    pub engine: std::collections::VecDeque<(RecordKind, Vec<u8>)>,
 }
 
 impl Tape for MemoryTape {
@@ -60,8 +67,12 @@ impl Tape for MemoryTape {
         Ok(self.records.len() as u64 - 1)
     }
 
-    fn ready(&self) -> bool {
+    fn ready(&mut self) -> bool {
         !self.stalled
+    }
+
+    fn from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
+        self.engine.pop_front()
     }
 
     fn durable_pos(&self) -> u64 {

@@ -2,6 +2,7 @@
 //!
 //! One file a concern; each has a `register` that adds its classes and functions to the module.
 mod errors;
+mod feed;
 mod instrument;
 mod orders;
 mod session;
@@ -21,6 +22,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("FEATURE_NAMES", FEATURE_NAMES)?;
     m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;
     m.add("CAUSES", Cause::ALL.map(Cause::name))?;
+    feed::register(m)?;
     session::register(m)?;
     survey::register(m)?;
     venue::register(m)

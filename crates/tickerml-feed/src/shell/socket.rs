@@ -123,10 +123,11 @@ fn poll<T: Tape>(
     if let Poll::Ready(command) = commands.poll_recv(cx) {
         return Poll::Ready(Event::Command(command));
     }
+    // The tape has room for a burst beyond its bound.
+    if shared.core.borrow_mut().sup.blocked() {
+        return Poll::Ready(Event::Stalled);
+    }
     for _ in 0..BURST_MAX {
-        if shared.core.borrow().sup.blocked() {
-            return Poll::Ready(Event::Stalled);
-        }
         let message = match Pin::new(&mut *socket).poll_next(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => return Poll::Ready(Event::Ended("closed".to_owned())),

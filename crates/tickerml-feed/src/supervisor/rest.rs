@@ -36,7 +36,8 @@ impl<T: Tape> Supervisor<T> {
                 let answer = RestAnswer { error: "no answer in time".to_owned(), ..RestAnswer::default() };
                 self.conclude(venue, sent, now_ns, &answer);
             }
-            if self.venues[venue].blocked.is_none() && self.venues[venue].rest.idle_with_jobs() {
+            let venue_works = self.venues[venue].blocked.is_none() && self.tape_stalled_since_ns.is_none();
+            if venue_works && self.venues[venue].rest.idle_with_jobs() {
                 self.send_next(venue, now_ns);
             }
         }

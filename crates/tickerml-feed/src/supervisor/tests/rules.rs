@@ -405,6 +405,11 @@ fn the_engine_can_ask_for_a_resync_and_write_its_records() {
     rig.sup.command("model_output", "{}", rig.now).unwrap();
     assert_eq!(rig.records(K::Command), [r#"{"do":"pause"}"#]);
     assert_eq!(rig.records(K::ModelOutput).len(), 1);
+    let want = br#"{"name":"resync","state":"crossed","detail":"binance_spot:BTCUSDT"}"#;
+    rig.sup.tape_mut().engine.push_back((K::Health, want.to_vec()));
+    rig.pass(20 * MS);
+    assert_eq!(rig.state(BTC), "Buffering");
+    assert!(rig.records(K::Health).iter().any(|h| h.contains("crossed")));
     assert!(rig.sup.command("frame", "", rig.now).is_err());
     assert!(rig.sup.command("resync", "binance_spot:X", rig.now).is_err());
 }

@@ -1,0 +1,237 @@
+//! A feed that records into a data folder: the whole of `collect`, and the recording half of `run`.
+use crate::clock::{Stamp, SystemClock};
+use crate::config::FeedConfig;
+use crate::feed::Feed;
+use crate::recorder::{EngineTail, Recorder, RecorderConfig};
+use crate::stats::Stats;
+use crate::store::{DataFolder, RunInfo, StoreError, StoreResult, newest_unfinished};
+use crate::supervisor::Start;
+use crate::tape_port::{OwnedRecord, Tape};
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tickerml_core::error::Error;
+use tickerml_core::tape::{RecordKind, RunId};
+
+/// Memory for the engine of `run`: several seconds of ten busy symbols. When it lags more it reads the files.
+const ENGINE_BYTES: usize = 16 << 20;
+/// Records that came while the disk took none, bytes: one burst of frames from each socket, and a REST body.
+const HELD_BYTES_MAX: usize = 64 << 20;
+
+/// A run that is being recorded.
+pub struct Recording {
+    feed: Feed<RecorderTape>,
+    tail: Option<EngineTail>,
+    run: RunId,
+    epoch: u32,
+    cut_bytes: u64,
+    ended: Option<RunInfo>,
+}
+
+impl Recording {
+    /// Takes the data folder, finds or names the run, and starts recording.
+    ///
+    /// # Errors
+    /// As [`Recorder::open`]; [`StoreError::NotFound`] for a named run that does not exist when `resume` asks for it;
+    /// [`StoreError::Core`] for a bad configuration.
+    pub fn start(config: &FeedConfig) -> StoreResult<Recording> {
+        config.plan().map_err(|reason| setting("venues", reason))?;
+        let record = &config.config_record;
+        let info = info_of(config);
+        let run = pick_run(config, &info)?;
+        let engine = info.command != "collect";
+        let engine_bytes = if config.engine_bytes > 0 { config.engine_bytes } else { ENGINE_BYTES };
+        let recorder = Recorder::open(RecorderConfig {
+            data_dir: config.data_dir.clone().into(),
+            run,
+            interval: RecorderConfig::profile_interval(&config.profile),
+            segment_bytes: config.segment_bytes,
+            retention_bytes: config.retention_bytes,
+            engine_bytes: if engine { engine_bytes } else { 0 },
+            info: info.clone(),
+        })?;
+        let resumed = *recorder.resumed();
+        let tail = if engine { Some(recorder.tail(config.tail_pos)?) } else { None };
+        let start = Start {
+            epoch: resumed.epoch,
+            code_version: info.code_version,
+            // Delays differ between starts of the same run: a machine that crashes in a loop must not beat in step.
+            seed: record["seed"].as_u64().unwrap_or(0) ^ u64::from(resumed.epoch) << 32,
+        };
+        let last_ns = Some(resumed.last_ts_ns).filter(|&ns| ns != i64::MIN);
+        let tape = RecorderTape { recorder, held: VecDeque::new(), held_bytes: 0 };
+        let feed = Feed::start(config, tape, start, last_ns).map_err(|reason| setting("venues", reason))?;
+        Ok(Recording { feed, tail, run, epoch: resumed.epoch, cut_bytes: resumed.cut_bytes, ended: None })
+    }
+
+    /// The run's name.
+    pub const fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Number of this start of the run, from 0.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Bytes of a torn tail that the start found and cut logically.
+    pub const fn cut_bytes(&self) -> u64 {
+        self.cut_bytes
+    }
+
+    /// The engine's end of the tape; once, and never for `collect`.
+    pub fn take_tail(&mut self) -> Option<EngineTail> {
+        self.tail.take()
+    }
+
+    /// As [`Feed::command`].
+    ///
+    /// # Errors
+    /// As [`Feed::command`].
+    pub fn command(&self, kind: &str, payload: &str) -> Result<(), String> {
+        self.feed.command(kind, payload)
+    }
+
+    /// Asks for the end; [`Recording::join`] waits for it.
+    pub fn stop(&self, reason: &str) {
+        self.feed.stop(reason);
+    }
+
+    /// Statistics, with the run's name and what the start found.
+    pub fn stats(&self) -> Stats {
+        self.feed.stats()
+    }
+
+    /// Why it cannot go on, if so.
+    pub fn error(&self) -> Option<String> {
+        self.feed.error()
+    }
+
+    /// Waits for the end and closes the tape; false when it did not end in time.
+    ///
+    /// # Errors
+    /// As [`Recorder::stop`].
+    pub fn join(&mut self, timeout: Duration) -> StoreResult<bool> {
+        if self.ended.is_some() {
+            return Ok(true);
+        }
+        if !self.feed.join(timeout) {
+            return Ok(false);
+        }
+        if let Some(tape) = self.feed.into_tape() {
+            let counters = self.feed.stats().counters;
+            let more = json!({
+                "frames": counters.frames, "bytes": counters.bytes, "reconnects": counters.reconnects, "gaps": counters.gaps,
+            });
+            let more = if let Value::Object(more) = more { more } else { Map::new() };
+            self.ended = Some(tape.recorder.stop(SystemClock::start().wall_ns(), more)?);
+        }
+        Ok(true)
+    }
+}
+
+/// What `run.json` says of the run, from the CONFIG record.
+fn info_of(config: &FeedConfig) -> RunInfo {
+    let record = &config.config_record;
+    let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let policy = record["policy"]["name"].as_str().or_else(|| record["policy"].as_str()).unwrap_or_default();
+    RunInfo {
+        command: text("command"),
+        source: config.source.clone(),
+        created_ts_ns: SystemClock::start().wall_ns(),
+        config_hash: text("config_hash"),
+        code_version: text("code_version"),
+        policy: policy.to_owned(),
+        ..RunInfo::default()
+    }
+}
+
+fn pick_run(config: &FeedConfig, info: &RunInfo) -> StoreResult<RunId> {
+    let data = DataFolder::new(&config.data_dir);
+    if !config.run.is_empty() {
+        let run: RunId = config.run.parse().map_err(StoreError::Core)?;
+        let path = data.run(run);
+        if config.resume && !path.is_dir() {
+            return Err(StoreError::NotFound { what: "run", path });
+        }
+        return Ok(run);
+    }
+    let known = if config.resume { newest_unfinished(&data, info) } else { None };
+    match known {
+        Some(known) => known.run.parse().map_err(StoreError::Core),
+        None => {
+            // The nanoseconds and the process tell two runs of one second apart.
+            let chance = info.created_ts_ns.unsigned_abs() / 1_000 ^ u64::from(std::process::id());
+            Ok(RunId::new(info.created_ts_ns, crate::backoff::Rng::new(chance).bits() as u16))
+        }
+    }
+}
+
+fn setting(key: &str, reason: String) -> StoreError {
+    StoreError::Core(Error::BadSetting { key: key.to_owned(), reason })
+}
+
+/// A recorder as the supervisor's tape: what comes while the disk takes nothing is held and written first afterwards.
+pub struct RecorderTape {
+    recorder: Recorder,
+    held: VecDeque<OwnedRecord>,
+    held_bytes: usize,
+}
+
+impl RecorderTape {
+    /// Writes what was held, as far as the recorder takes it.
+    fn release(&mut self) -> Result<(), String> {
+        while let Some(r) = self.held.front() {
+            match self.recorder.append(r.kind, r.slot, r.stamp.recv_ns, r.stamp.mono_ns, &r.bytes) {
+                Ok(_) => {
+                    self.held_bytes -= r.bytes.len();
+                    self.held.pop_front();
+                }
+                Err(StoreError::Backlog { .. } | StoreError::DiskFull { .. }) => return Ok(()),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
+        self.held_bytes += bytes.len();
+        if self.held_bytes > HELD_BYTES_MAX {
+            return Err(format!("the disk takes nothing and {} records wait", self.held.len()));
+        }
+        self.held.push_back(OwnedRecord { kind, slot, stamp, bytes: bytes.to_vec() });
+        Ok(self.recorder.next_pos() + self.held.len() as u64 - 1)
+    }
+}
+
+impl Tape for RecorderTape {
+    #[inline]
+    fn append(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
+        if !self.held.is_empty() {
+            self.release()?;
+        }
+        if !self.held.is_empty() {
+            return self.hold(kind, slot, stamp, bytes);
+        }
+        match self.recorder.append(kind, slot, stamp.recv_ns, stamp.mono_ns, bytes) {
+            Ok(pos) => Ok(pos),
+            Err(StoreError::Backlog { .. } | StoreError::DiskFull { .. }) => self.hold(kind, slot, stamp, bytes),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn ready(&mut self) -> bool {
+        if !self.held.is_empty() && self.recorder.ready() && self.release().is_err() {
+            return false;
+        }
+        self.held.is_empty() && self.recorder.ready()
+    }
+
+    fn from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
+        self.recorder.take_from_engine().map(|r| (r.kind, r.bytes))
+    }
+
+    fn durable_pos(&self) -> u64 {
+        self.recorder.durable_pos()
+    }
+}
