@@ -66,6 +66,9 @@ class Portfolio:
             self._start.setdefault(currency, 0)
         self._cash = {currency: self._start[currency] for currency in sorted(self._start)}
         self._lots = [Position(info) for info in self._infos]
+        self._by_currency: dict[str, list[tuple[Position, bool]]] = {currency: [] for currency in self._cash}
+        for lots, currency, spot in zip(self._lots, self._settles, self._spot, strict=True):
+            self._by_currency[currency].append((lots, spot))
         self._rates = {c: i for c in self._cash if c not in DOLLARS and (i := self._dollar_instrument(c)) is not None}
         self.positions = [0] * len(self._infos)
         self.version = 0
@@ -114,16 +117,15 @@ class Portfolio:
 
     def _check(self, currency: str) -> None:
         """cash + positions + fees + funding = start + pnl; and each cost is what its fills say."""
-        mine = [i for i, settles in enumerate(self._settles) if settles == currency]
-        left = self._cash[currency] + sum(self._lots[i].cost for i in mine if self._spot[i])
-        left += sum(self._lots[i].fees - self._lots[i].funding for i in mine)
-        right = self._start[currency] + sum(self._lots[i].realised for i in mine)
+        left, right = self._cash[currency], self._start[currency]
+        for lots, spot in self._by_currency[currency]:
+            cost, realised = lots.cost, lots.realised
+            left += lots.fees - lots.funding + (cost if spot else 0)
+            right += realised
+            if cost - realised != lots.traded or (cost and not lots.qty):
+                raise Broken(f"the cost of {lots.info.id} is not what its fills say: {cost} of {lots.traded}")
         if left != right:
             raise Broken(f"accounts in {currency} do not balance: {left} against {right} (10^-18)")
-        for i in mine:
-            lots = self._lots[i]
-            if lots.cost - lots.realised != lots.traded or (lots.qty == 0 and lots.cost != 0):
-                raise Broken(f"the cost of {self._infos[i].id} is not what its fills say: {lots.cost} of {lots.traded}")
 
     def _changed(self) -> None:
         self.version += 1

@@ -97,8 +97,11 @@ class Terms:
 
     def worth(self, px: int, qty: int) -> int:
         """Worth in the quote currency, 10^-18: price x quantity x contract size; an inverse contract is its size."""
-        units = qty if self.inverse else px * qty
-        return units * self._mul // self._div
+        return (qty if self.inverse else px * qty) * self._mul // self._div
+
+    def worth_of(self, px_qty: int, qty: int) -> int:
+        """Worth of several orders, given their sums of price x quantity and of quantity."""
+        return (qty if self.inverse else px_qty) * self._mul // self._div
 
 
 class Line:
@@ -157,8 +160,7 @@ class Desk:
         for i, position in enumerate(portfolio.positions):
             if position:
                 self._line(i)
-        for order in view.orders:
-            self._rest(order)
+        self._count_open(view.orders)
 
     def refusal(self, intent: Intent) -> Refusal | None:
         """The first rule that the intent breaks; None lets it through."""
@@ -187,11 +189,18 @@ class Desk:
         line = self._lines[i] = Line(i, self._keeper.terms[i], self._view, self._portfolio)
         return line
 
-    def _rest(self, order: Order) -> None:
-        i, side, leaves = order.instrument, order.side, order.leaves
-        line = self._lines.get(i) or self._line(i)
-        line.open_qty[side] += leaves
-        line.open_worth[side] += line.terms.worth(line.near(order.px), leaves)
+    def _count_open(self, orders: Sequence[Order]) -> None:
+        """Quantity and price x quantity by side; worth is taken of the sums."""
+        lines = self._lines
+        for order in orders:
+            i, side, leaves = order.instrument, order.side, order.leaves
+            line = lines.get(i) or self._line(i)
+            line.open_qty[side] += leaves
+            line.open_worth[side] += (order.px or line.near(0)) * leaves
+        for line in lines.values():
+            for side in (1, -1):
+                if line.open_qty[side]:
+                    line.open_worth[side] = line.terms.worth_of(line.open_worth[side], line.open_qty[side])
 
     def _money(self, line: Line, side: int, px: int, qty: int, worth: int) -> Refusal | None:
         """Size, breaker, position, balance. An order that, after all open ones of its side, only closes passes after
