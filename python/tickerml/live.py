@@ -22,7 +22,7 @@ from tickerml.sources.runs import choose_run
 if TYPE_CHECKING:
     from tickerml.config import Loaded
 
-__all__ = ["Asked", "collect", "run", "summary_text"]
+__all__ = ["Asked", "collect", "run", "served", "summary_text"]
 
 STOP_S_MAX = 20.0
 """Hard cap of an orderly stop (reliability.md P11)."""
@@ -60,6 +60,17 @@ class Shown:
     color: bool
 
 
+def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
+    """What a demo or the venue at a control URL offers, where no instrument was named; empty for real venues."""
+    if asked.demo:
+        return tuple(loaded.config.exchanges.demo.instruments)
+    if asked.at:
+        from tickerml.sources.venue import ask
+
+        return tuple(f"{row['venue']}:{symbol}" for row in ask(asked.at)["venues"] for symbol in row["symbols"])
+    return ()
+
+
 def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records and paper-trades; the result in the keys of contract.md."""
     from tickerml import _native, runner
@@ -70,7 +81,9 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, name):
         session = _native.Session.live(feed, build.settings_json(loaded.config))
         infos = session.instruments
-        ledger = Ledger(place.data / "runs" / name / "ledger.sqlite", name, infos, feed.durable_pos)
+        ledger = Ledger(
+            place.data / "runs" / name / "ledger.sqlite", name, infos, lambda: _stats(feed)["durable_pos"] - 1
+        )
         traded = runner.desk(loaded.config, infos, [ledger])
         latest = Latest()
 
@@ -165,12 +178,12 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, str
     record = _config_record(config, place, {**pinned, "run": name}, venues)
     feed = _native.Feed(
         json.dumps(
-            {"run": name, "data_dir": str(place.data), "source": place.source, **recording,
+            {"run": name, "resume": resumed, "data_dir": str(place.data), "source": place.source, **recording,
              "config_record": record, "venues": venues}
         )
     )  # fmt: skip
-    _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
     feed.start()
+    _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
     try:
         yield feed, name
     finally:

@@ -53,8 +53,8 @@ def run(
     given = globals_of()
     asked = live.Asked("run", duration_s=duration, new=new, resume=resume, at=at, demo=demo)
     loaded = given.load(policy, sets, instruments)
-    if demo and not instruments:
-        loaded = given.load(policy, sets, tuple(loaded.config.exchanges.demo.instruments))
+    if not instruments and (served := live.served(loaded, asked)):
+        loaded = given.load(policy, sets, served)
     result = live.run(loaded, given.data_dir(), asked, quiet=given.verbose < 0 or given.json, color=given.color)
     emit(result, lambda: live.summary_text(result))
 
@@ -72,6 +72,8 @@ def collect(
     given = globals_of()
     asked = live.Asked("collect", duration_s=duration, new=new, resume=resume, at=at)
     loaded = given.load(instruments=instruments)
+    if not instruments and (served := live.served(loaded, asked)):
+        loaded = given.load(instruments=served)
     result = live.collect(loaded, given.data_dir(), asked, quiet=given.verbose < 0 or given.json, color=given.color)
     emit(result, lambda: live.summary_text(result))
 
