@@ -214,7 +214,14 @@ impl Row {
         if px.unsigned_abs() > ROW_PX_MAX as u64 {
             return Err(Error::BadNumber { text: px.to_string(), precision: 0, reason: "price above 54 bits" });
         }
-        Ok(Row { px_kind: (px << META_BITS) | i64::from(flags) << 4 | kind as i64, qty })
+        Ok(Row::small(kind, px, qty, flags))
+    }
+
+    /// A row whose price is known to have at most fifteen digits.
+    #[inline]
+    pub(crate) fn small(kind: RowKind, px: i64, qty: i64, flags: u8) -> Row {
+        debug_assert!(px.unsigned_abs() <= ROW_PX_MAX as u64);
+        Row { px_kind: (px << META_BITS) | i64::from(flags) << 4 | kind as i64, qty }
     }
 
     /// Price, scaled by the instrument's price_precision (see [`RowKind`] for the other meanings).

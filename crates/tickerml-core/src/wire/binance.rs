@@ -433,7 +433,10 @@ pub(super) fn levels(
     }
     *seen = true;
     cursor.expect(b'[')?;
-    let mut more = !cursor.accept(b']')?;
+    let first = cursor.at;
+    cursor.at = usual_levels(cursor.buf, first, kind, flags, scale, out);
+    // Behind a comma another level must follow.
+    let mut more = cursor.at != first || !cursor.accept(b']')?;
     while more {
         let (px, qty) = level(cursor, scale)?;
         if px | qty < 0 {
@@ -443,6 +446,24 @@ pub(super) fn levels(
         more = cursor.more(b']')?;
     }
     Ok(())
+}
+
+/// Reads levels as Binance writes them, `["px","qty"],` without white space, as far as they go: up to the last one (which no
+/// comma follows), the end of the text or anything unusual. Returns where it stopped.
+fn usual_levels(buf: &[u8], mut at: usize, kind: RowKind, flags: u8, scale: Scale, out: &mut Vec<Row>) -> usize {
+    let one = |at: usize| {
+        let text_at = buf.get(at..at + 2).filter(|text| text == b"[\"").map(|_| at + 2)?;
+        let (px, end) = number::fixed(buf, text_at, scale.price_precision)?;
+        let text_at = buf.get(end..end + 3).filter(|text| text == b"\",\"").map(|_| end + 3)?;
+        let (qty, end) = number::fixed(buf, text_at, scale.qty_precision)?;
+        let next = buf.get(end..end + 3).filter(|text| text == b"\"],").map(|_| end + 3)?;
+        Some((Row::small(kind, px, qty, flags), next))
+    };
+    while let Some((row, next)) = one(at) {
+        out.push(row);
+        at = next;
+    }
+    at
 }
 
 #[inline]

@@ -1,8 +1,8 @@
 //! Decimal text to scaled integers, eight digits at a time.
 //!
 //! The venues send prices and quantities as short quoted decimals (`"61685.99000000"`). [`quoted`] reads one by looking at
-//! sixteen bytes at once: find the closing quote and the point, close the point's hole, keep the digits that the scale keeps,
-//! and prove that the rest are zeros. Anything unusual goes to [`crate::units::parse_decimal`], which is the meaning.
+//! sixteen bytes at once: find the point, keep the digits that the scale keeps, prove that only zeros stand between them and
+//! the closing quote, and close the point's hole. Anything unusual goes to [`crate::units::parse_decimal`], which is the meaning.
 use crate::error::Result;
 use crate::units::{POW10, parse_decimal};
 
@@ -20,10 +20,22 @@ pub const WINDOW: usize = 16;
 /// [`crate::error::Error::BadNumber`] for text that is not a decimal of this precision.
 #[inline]
 pub fn quoted(buf: &[u8], at: usize, precision: u8) -> Result<(i64, usize)> {
-    match window(buf, at).and_then(|(low, high)| short(low, high, precision)) {
-        Some((value, len)) => Ok((value, at + len)),
+    match fixed(buf, at, precision) {
+        Some((value, end)) => Ok((value, end)),
         None => long(buf, at, precision),
     }
+}
+
+/// The same for text in a venue's usual form (at least `precision` decimals, at most 16 bytes and 15 digits kept); none for
+/// anything else, right or wrong.
+#[inline]
+pub fn fixed(buf: &[u8], at: usize, precision: u8) -> Option<(i64, usize)> {
+    let (low, high) = window(buf, at)?;
+    let (value, len) = match eight(low, high, u32::from(precision)) {
+        Some(hit) => hit,
+        None => sixteen(low, high, u32::from(precision))?,
+    };
+    Some((value, at + len))
 }
 
 #[inline]
@@ -34,46 +46,70 @@ fn window(buf: &[u8], at: usize) -> Option<(u64, u64)> {
     Some((low, high))
 }
 
-/// Index of the first `byte` in sixteen bytes, or 16.
+/// The high bit of each byte of `word` that may equal `byte`; the lowest one set is exact.
 #[inline]
-fn find(low: u64, high: u64, byte: u8) -> u32 {
-    let hit = |word: u64| {
-        let x = word ^ (ONES * u64::from(byte));
-        x.wrapping_sub(ONES) & !x & HIGHS
-    };
-    let (a, b) = (hit(low), hit(high));
-    if a != 0 { a.trailing_zeros() / 8 } else { 8 + b.trailing_zeros() / 8 }
+fn hits(word: u64, byte: u8) -> u64 {
+    let x = word ^ (ONES * u64::from(byte));
+    x.wrapping_sub(ONES) & !x & HIGHS
 }
 
-/// The number in a window of sixteen bytes; none where it is longer, has more than eight kept digits, or is unusual.
+/// At most eight digits kept, the point among the first eight bytes: nearly every price and quantity.
 #[inline]
-fn short(low: u64, high: u64, precision: u8) -> Option<(i64, usize)> {
-    let end = find(low, high, b'"');
-    let point = find(low, high, b'.').min(end);
-    if end >= 16 || point == 0 {
+fn eight(low: u64, high: u64, precision: u32) -> Option<(i64, usize)> {
+    let point = (hits(low, if precision == 0 { b'"' } else { b'.' })).trailing_zeros() / 8;
+    let count = point + precision;
+    if count.wrapping_sub(1) >= 8 || point == 0 || point >= 8 {
+        return None;
+    }
+    // Behind the kept digits only zeros may stand, then the quote.
+    let kept = if precision == 0 { point } else { count + 1 };
+    let rest = if kept < 8 { (low ^ ZEROS) >> (8 * kept) } else { 0 };
+    let end = if rest != 0 {
+        kept + rest.trailing_zeros() / 8
+    } else {
+        // At nine kept bytes the ninth is the last digit, proven below.
+        let tail = if kept == 9 { (high ^ ZEROS) & !0xFF } else { high ^ ZEROS };
+        8 + tail.trailing_zeros() / 8
+    };
+    let stop = if end < 8 { low >> (8 * end) } else { high.checked_shr(8 * (end - 8)).unwrap_or(0) };
+    if stop as u8 != b'"' {
+        return None;
+    }
+    let whole_mask = (1u64 << (8 * point)) - 1;
+    let digits = (low & whole_mask) | ((low >> 8 | high << 56) & !whole_mask);
+    let digits = if precision == 0 { low } else { digits };
+    Some((eight_digits(digits, count)?, end as usize))
+}
+
+/// At most fifteen digits kept, anywhere in sixteen bytes.
+#[inline(never)]
+fn sixteen(low: u64, high: u64, precision: u32) -> Option<(i64, usize)> {
+    let find = |byte: u8| match (hits(low, byte), hits(high, byte)) {
+        (0, h) => 8 + h.trailing_zeros() / 8,
+        (l, _) => l.trailing_zeros() / 8,
+    };
+    let end = find(b'"');
+    let point = find(b'.').min(end);
+    let count = point + precision;
+    let len = if point < end { end - 1 } else { end };
+    if end >= 16 || point == 0 || count > len || count > 15 || point + 1 == end {
         return None;
     }
     let text = u128::from(high) << 64 | u128::from(low);
     let whole_mask = (1u128 << (8 * point)) - 1;
-    let (digits, len) =
-        if point < end { ((text & whole_mask) | ((text >> 8) & !whole_mask), end - 1) } else { (text, end) };
-    let digits = digits & ((1u128 << (8 * len)) - 1);
-    let keep = point + u32::from(precision);
-    let (kept, missing) = if keep <= len { (keep, 0) } else { (len, keep - len) };
-    if kept > 8 || (point < end && point + 1 == end) {
+    let closed = if point < end { (text & whole_mask) | ((text >> 8) & !whole_mask) } else { text };
+    let digits = closed & ((1u128 << (8 * len)) - 1);
+    let zeros = (u128::from(ZEROS) << 64 | u128::from(ZEROS)) & ((1u128 << (8 * len)) - 1);
+    if (digits ^ zeros) >> (8 * count) != 0 {
         return None;
     }
-    // Behind the kept digits only zeros may stand.
-    let rest_zeros = (u128::from(ZEROS) << 64 | u128::from(ZEROS)) & ((1u128 << (8 * len)) - 1);
-    if (digits ^ rest_zeros) >> (8 * kept) != 0 {
-        return None;
-    }
-    let value = eight_digits(digits as u64, kept)?;
-    if missing == 0 {
-        return Some((value, end as usize));
-    }
-    // At most 8 digits x 10^missing: checked, since a scale may have up to 18 decimals.
-    value.checked_mul(*POW10.get(missing as usize)?).map(|v| (v, end as usize))
+    let value = if count <= 8 {
+        eight_digits(digits as u64, count)?
+    } else {
+        let head = count - 8;
+        eight_digits(digits as u64, head)? * 100_000_000 + eight_digits((digits >> (8 * head)) as u64, 8)?
+    };
+    Some((value, end as usize))
 }
 
 /// The value of the first `count` (1..=8) ASCII digits, none where one of them is no digit.
@@ -81,7 +117,7 @@ fn short(low: u64, high: u64, precision: u8) -> Option<(i64, usize)> {
 fn eight_digits(text: u64, count: u32) -> Option<i64> {
     let shift = 64 - 8 * count;
     // Leading places become '0'.
-    let padded = (text << shift) | (ZEROS & !(u64::MAX.checked_shl(shift).unwrap_or(0)));
+    let padded = (text << shift) | (ZEROS & ((1u64 << shift) - 1));
     let digits = padded.wrapping_sub(ZEROS);
     if (padded.wrapping_add(0x4646_4646_4646_4646) | digits) & HIGHS != 0 {
         return None;
