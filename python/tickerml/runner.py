@@ -7,14 +7,15 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from tickerml import engine
+from tickerml import engine, progress
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
 from tickerml.risk import Limits, Risk
@@ -149,7 +150,8 @@ def replay(
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
     traded = desk(config, session.instruments, _files(outputs, session.instruments))
-    traded.trade(session)
+    with _bar("replay", tape) as watch:
+        traded.trade(session, watch)
     return finish(session, traded, _overrides(policy, sets))
 
 
@@ -163,6 +165,24 @@ def backtest(files: Sequence[Path], loaded: Loaded, *, batch_events: int, output
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)
     return {**result, "rows": rows, "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0}
+
+
+@contextmanager
+def _bar(what: str, tape: Path) -> Iterator[Callable[[Sink], Sink] | None]:
+    """A bar over a tape's time span; on a terminal only, because it makes every step a little dearer."""
+    if not progress.shown():
+        yield None
+        return
+    from tickerml.screen import Latest
+    from tickerml.sources.tapes import span
+
+    (first_ns, last_ns), latest = span(tape), Latest()
+
+    def done() -> float:
+        return (latest.view.ts_ns - first_ns) / max(last_ns - first_ns, 1) if latest.view else 0.0
+
+    with progress.bar(what, done):
+        yield latest.over
 
 
 def _overrides(policy: str | None, sets: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.errors import NotFoundError
+from tickerml.progress import bar
 from tickerml.sources.lookup import find_tape
 
 if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
 
-__all__ = ["book_at", "convert_tape", "import_files", "verify_tape"]
+__all__ = ["book_at", "convert_tape", "import_files", "span", "verify_tape"]
 
 COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
@@ -40,7 +41,8 @@ def import_files(
     begin = time.perf_counter()
     options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": secrets.randbits(16),
                "code_version": _native.CODE_VERSION, **steps}  # fmt: skip
-    report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
+    with bar(f"importing {len(files)} files", lambda: None):
+        report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
     tape = Path(report["tape"])
     if events:
         made = _convert(data, tape)
@@ -78,6 +80,14 @@ def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str
     return {"ok": code == 0, "metadata_source": source, **scan, **market, "missing_records": missing}, code
 
 
+def span(tape: Path) -> tuple[int, int]:
+    """Stamps of the first and the last record, ns."""
+    from tickerml import _native
+
+    scan = json.loads(_native.tape_scan(tape))
+    return scan["first_ts_recv_ns"] or 0, scan["last_ts_recv_ns"] or 0
+
+
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
     """A book as it was at a time, best first."""
     from tickerml import _native
@@ -93,12 +103,14 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
     events = _native.TapeEvents(tape)
     files: dict[str, EventFiles] = {}
     meta = {"source": _source(data, run), "code_version": _native.CODE_VERSION}
-    with ExitStack() as stack:
+    at = [0]
+    with bar("event files", lambda: at[0] / len(segments)), ExitStack() as stack:
         for segment, instrument, columns in _closed(events, segments):
             if instrument not in files:
                 files[instrument] = EventFiles(data, run, json.loads(instrument), **meta)
                 stack.enter_context(files[instrument])
             files[instrument].add(segment, columns)
+            at[0] = segment.segment
     globs = [made.glob() for made in files.values()]
     whole = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
     return {
@@ -125,6 +137,9 @@ class _Segments:
         state = _run_json(tape.parent.parent, tape.name).get("state", "ended")
         self._closed = len(self._paths) - (state == "running")
         self._known: dict[int, Segment] = {}
+
+    def __len__(self) -> int:
+        return max(len(self._paths), 1)
 
     def closed(self, index: int) -> Segment | None:
         """Epoch, number and hash of a closed segment; None for the open one."""
