@@ -162,12 +162,11 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, str
     from tickerml import _native
 
     config = loaded.config
-    policy = config.model.policy if asked.command == "run" else ""
     pinned = {
         "command": asked.command,
         "config_hash": build.config_hash(config),
         "code_version": _native.CODE_VERSION,
-        "policy": policy,
+        "policy": config.model.policy,
     }
     name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
     venues = build.venue_feeds(config, place.addresses)

@@ -1,0 +1,193 @@
+"""Whole commands as processes against the exchange on loopback: record, stop, resume, replay, convert, backtest."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+_native = pytest.importorskip("tickerml._native", reason="the native module is not built")
+
+COMMAND = [sys.executable, "-c", "from tickerml.cli import main; main()"]
+DIGEST_CHARS = 64
+RESULT = {"digest", "late_rows", "overrides", "views", "orders", "fills", "refused", "pnl_quote", "fees_quote",
+          "funding_quote", "max_drawdown_frac", "events", "cpu_s", "engine_cpu_s"}  # fmt: skip
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TICKERML")}
+    return {**kept, "HOME": "/nonexistent", **more}
+
+
+def tickerml(data: Path, *words: str, code: int = 0, **more: str) -> Any:
+    """Runs a command with `--json` in an empty place; gives its object, or its stderr where it must fail."""
+    done = subprocess.run(
+        [*COMMAND, "--data", str(data), "--json", *words], capture_output=True, text=True, check=False, cwd=data,
+        env=environment(**more), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout) if code == 0 else done.stderr
+
+
+def started(data: Path, *words: str, until: str = " run ") -> tuple[subprocess.Popen[str], str]:
+    """A live command that goes on until it is told to stop, once it says `until`; it says how it is every second."""
+    process = subprocess.Popen(
+        [*COMMAND, "--data", str(data), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=data, env=environment(TICKERML__MONITORING__STATUS_INTERVAL_S="1"),
+    )  # fmt: skip
+    assert process.stderr is not None
+    first = line_with(process.stderr, " run ")
+    if until not in first:
+        line_with(process.stderr, until)
+    return process, first
+
+
+def line_with(stream: IO[str], word: str) -> str:
+    for line in stream:
+        if word in line:
+            return line
+    raise AssertionError(f"the command ended without saying {word!r}")
+
+
+@pytest.fixture(scope="module")
+def control_url() -> Iterator[str]:
+    """A venue that serves spot and USD-M, faster than real time so that tests are short."""
+    venue = _native.Venue(json.dumps({"seed": 7, "speed": 5}))
+    yield json.loads(venue.start())["control_url"]
+    venue.stop()
+
+
+@pytest.fixture(scope="module")
+def recorded(control_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A data folder with one recorded run."""
+    data = tmp_path_factory.mktemp("recorded")
+    result = tickerml(data, "collect", "--at", control_url, "--duration", "3s")
+    assert result.keys() >= {"run", "frames", "bytes", "reconnects", "gaps", "cut_bytes"}
+    assert result["frames"] > 100
+    return data, result["run"]
+
+
+def test_a_recording_is_listed_and_ended(recorded: tuple[Path, str]) -> None:
+    data, run = recorded
+    info = json.loads((data / "runs" / run / "run.json").read_text())
+    assert (info["state"], info["command"], info["source"], info["policy"]) == (
+        "ended",
+        "collect",
+        "loopback",
+        "imbalance",
+    )
+    listed = tickerml(data, "data", "list")
+    assert [row["run"] for row in listed["runs"]] == [run]
+    assert listed["tapes"][0]["bytes"] > 1000
+
+
+def test_replay_gives_one_digest_whatever_the_batch_and_the_hash_seed(recorded: tuple[Path, str]) -> None:
+    data, run = recorded
+    results = [
+        tickerml(data, "replay", run, "--policy", "imbalance", "--batch-events", batch, PYTHONHASHSEED=seed)
+        for batch, seed in (("65536", "0"), ("7", "1"), ("1", "2"))
+    ]
+    assert {r["digest"] for r in results} == {results[0]["digest"]}
+    assert len(results[0]["digest"]) == DIGEST_CHARS
+    first = results[0]
+    assert first.keys() >= RESULT
+    assert first["overrides"] == {"policy": "imbalance"}
+    assert first["orders"] > 0
+    other = tickerml(data, "replay", run, "--policy", "imbalance", "--set", "order_quote=200")
+    assert other["digest"] != first["digest"]
+    assert other["overrides"] == {"policy": "imbalance", "set": {"order_quote": "200"}}
+
+
+def test_replay_writes_fills_and_orders_and_nothing_under_data(recorded: tuple[Path, str], tmp_path: Path) -> None:
+    data, run = recorded
+    before = sorted(p for p in data.rglob("*"))
+    fills, orders = tmp_path / "fills.csv", tmp_path / "orders.parquet"
+    words = (
+        "replay",
+        str(data / "tapes" / run),
+        "--policy",
+        "imbalance",
+        "--fills",
+        str(fills),
+        "--orders",
+        str(orders),
+    )
+    result = tickerml(data, *words)
+    assert len(fills.read_text().splitlines()) == result["fills"] + 1
+    assert orders.stat().st_size > 0
+    assert sorted(p for p in data.rglob("*")) == before
+    assert ".csv or .parquet" in tickerml(data, "replay", run, "--fills", "x.txt", code=1)
+
+
+def test_convert_then_backtest_by_run_folder_and_glob(recorded: tuple[Path, str]) -> None:
+    data, run = recorded
+    made = tickerml(data, "data", "convert", run)
+    assert made.keys() >= {"events", "rows", "bytes", "cpu_s"}
+    again = tickerml(data, "data", "convert", run)
+    assert (again["rows"], again["events"]) == (made["rows"], made["events"])
+    digests = set()
+    for events in (run, str(data / "events"), made["events"]):
+        result = tickerml(data, "backtest", events, "--policy", "grid")
+        assert (result["rows"], result["orders"] > 0) == (made["rows"], True)
+        digests.add(result["digest"])
+    assert len(digests) == 1
+
+
+def test_books_by_instrument_and_time(recorded: tuple[Path, str]) -> None:
+    data, run = recorded
+    half = (json.loads((data / "runs" / run / "run.json").read_text())["created_ts_ns"]) + 2_000_000_000
+    words = ("data", "book", run, "--instrument", "binance_usdm:BTCUSDT", "--depth", "3")
+    book = tickerml(data, *words, "--at", str(half))
+    assert (book["state"], len(book["bids"]), len(book["asks"])) == ("Live", 3, 3)
+    assert float(book["bids"][0][0]) < float(book["asks"][0][0])
+    assert "binance_usdm:BTCUSDT" in tickerml(data, *words[:4], "binance_usdm:NOPEUSDT", code=3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_and_a_second_instance_is_told(number: int, control_url: str, tmp_path: Path) -> None:
+    process, line = started(tmp_path, "collect", "--at", control_url)
+    assert line.startswith("starting run ")
+    error = tickerml(tmp_path, "collect", "--at", control_url, "--new", code=1)
+    assert str(process.pid) in error
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.split()[1] in line
+
+
+def test_a_killed_recording_goes_on_with_its_run(control_url: str, tmp_path: Path) -> None:
+    process, line = started(tmp_path, "collect", "--at", control_url, until="live 4/4")
+    run = line.split()[2]
+    process.kill()
+    process.communicate(timeout=60)
+    assert "ended" not in json.loads((tmp_path / "runs" / run / "run.json").read_text())["state"]
+    result = tickerml(tmp_path, "collect", "--at", control_url, "--duration", "1s")
+    assert result["run"] == run
+    assert "has ended" in tickerml(tmp_path, "collect", "--at", control_url, "--resume", run, code=1)
+    assert "no such run" in tickerml(tmp_path, "collect", "--resume", "20200101T000000Z-abcd", code=3)
+    assert sorted(p.name[:4] for p in (tmp_path / "tapes" / run).glob("*.tape")) == ["0000", "0001"]
+
+
+def test_an_unreachable_venue_is_one_line(tmp_path: Path) -> None:
+    assert "nothing answers there" in tickerml(tmp_path, "run", "--at", "http://127.0.0.1:9/control", code=1)
+    assert "not a control URL" in tickerml(tmp_path, "collect", "--at", "localhost", code=1)
+
+
+def test_venue_serve_says_where_and_stops(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "venue", "serve", "--json"], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()
+    )
+    assert process.stdout is not None
+    urls = json.loads(process.stdout.readline())
+    assert urls.keys() >= {"ws_url", "rest_url", "control_url"}
+    result = tickerml(tmp_path, "collect", "--at", urls["control_url"], "--instrument", "binance_spot:ETHUSDT",
+                      "--duration", "1s")  # fmt: skip
+    assert result["frames"] > 0
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
