@@ -148,7 +148,7 @@ def feature_view(micro: float, imbalance: float, **more: Any) -> Any:
 
 
 def test_imbalance_quotes_both_sides_once() -> None:
-    policy = make_policy("imbalance", {}, [Info()])
+    policy = make_policy("imbalance", {"fees": 0}, [Info()])
     quotes = list(policy.decide(feature_view(10_000.5, 0.0), Holdings()))
     assert [(q.kind, q.side, q.px) for q in quotes] == [(POST_ONLY, 1, 100_000), (POST_ONLY, -1, 100_010)]
     assert quotes[0].qty * 100_000 >= 100 * 10**4
@@ -157,7 +157,7 @@ def test_imbalance_quotes_both_sides_once() -> None:
 
 
 def test_imbalance_leans_skews_withdraws_and_cancels() -> None:
-    policy = make_policy("imbalance", {}, [Info()])
+    policy = make_policy("imbalance", {"fees": 0}, [Info()])
     up = list(policy.decide(feature_view(10_000.9, 0.5), Holdings()))
     assert [(q.side, q.px) for q in up] == [(1, 100_000), (-1, 100_016)]
     resting = (FakeOrder(2, 100_010, side=-1),)
@@ -165,6 +165,15 @@ def test_imbalance_leans_skews_withdraws_and_cancels() -> None:
     assert [(q.kind, q.side) for q in rising] == [(CANCEL, -1), (POST_ONLY, 1)]
     long = list(policy.decide(feature_view(10_000.5, 0.0), Holdings([100])))
     assert [(q.side, q.px) for q in long] == [(-1, 100_010)]
+
+
+def test_imbalance_asks_for_a_part_of_its_fee() -> None:
+    """Two maker fees of 2 bps at 10,000.5 are 4.0002: quotes at 9,996.4 and 10,004.6; a quarter of that off stays."""
+    policy = make_policy("imbalance", {"fees": 2}, [Info()])
+    quotes = list(policy.decide(feature_view(10_000.5, 0.0), Holdings()))
+    assert [(q.side, q.px) for q in quotes] == [(1, 99_964), (-1, 100_046)]
+    resting = (FakeOrder(1, 99_955), FakeOrder(2, 100_060, side=-1))
+    assert [i.order_id for i in policy.decide(feature_view(10_000.5, 0.0, orders=resting), Holdings())] == [2]
 
 
 def test_imbalance_leaves_a_book_that_is_not_live() -> None:

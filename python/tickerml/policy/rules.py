@@ -191,9 +191,9 @@ class Imbalance(Stateless):
     """One post-only quote a side around a fair price that leans on the book and away from the position.
 
     fair = microprice + (`lean` x imbalance over 5 levels - `skew` x position / `position_quote`) x spread. A quote
-    stands `edge` spreads from fair, never inside the touch. A side whose book leans against it by more than `pull` is
-    withdrawn; a resting quote stays while it is within `keep` spreads of where it is wanted, because its place in the
-    queue is worth more.
+    stands `edge` spreads from fair and at least `fees` maker fees, never inside the touch. A side whose book leans
+    against it by more than `pull` is withdrawn; a resting quote stays while it is within `keep` spreads (or a quarter
+    of its distance from fair) of where it is wanted, because its place in the queue is worth more.
     """
 
     NAME = "imbalance"
@@ -201,6 +201,7 @@ class Imbalance(Stateless):
         Parameter("order_quote", "100", integer(1), "worth of an order in quote currency"),
         Parameter("position_quote", "1000", integer(1), "no further than this position, in quote currency"),
         Parameter("edge", "0.5", number(0, 1000), "distance of a quote from the fair price, in spreads"),
+        Parameter("fees", "0.25", number(0, 1000), "and no nearer to it than this many maker fees"),
         Parameter("lean", "0.25", number(0, 1000), "weight of the imbalance, in spreads"),
         Parameter("skew", "1", number(0, 1000), "shift against a full position, in spreads"),
         Parameter("pull", "0.8", number(0, 1), "imbalance against a side at which its quote is withdrawn"),
@@ -211,6 +212,7 @@ class Imbalance(Stateless):
     def __init__(self, params: Mapping[str, str], instruments: Sequence[InstrumentInfo]) -> None:
         super().__init__(params, instruments)
         self._instruments = tuple(instruments)
+        self._fees = tuple(max(info.maker_bps, 0.0) / 10_000 for info in instruments)
         # What was wanted for what was seen: a memo, not state.
         self._memo: list[tuple[Seen | None, Quotes]] = [(None, NO_QUOTES)] * len(self._instruments)
 
@@ -248,7 +250,7 @@ class Imbalance(Stateless):
         full = max(-1.0, min(1.0, position / quantity_worth(values["position_quote"], bid, info)))
         fair = micro * POW10[info.price_precision] if math.isfinite(micro) else (bid + ask) / 2
         fair += (values["lean"] * lean - values["skew"] * full) * (ask - bid)
-        edge = values["edge"] * (ask - bid)
+        edge = max(values["edge"] * (ask - bid), values["fees"] * self._fees[i] * fair)
         qty = quantity_worth(values["order_quote"], bid, info)
         wanted = {}
         buy_px = min(bid, math.floor((fair - edge) / info.tick + ROUNDING) * info.tick)
@@ -259,7 +261,7 @@ class Imbalance(Stateless):
             qty = self._sellable(qty, position, bid, info)
         if lean <= values["pull"] and full > -1 and qty > 0:
             wanted[SELL] = Intent(POST_ONLY, i, SELL, sell_px, qty)
-        return wanted, values["keep"] * (ask - bid)
+        return wanted, max(values["keep"] * (ask - bid), edge / 4)
 
     def _sellable(self, qty: int, position: int, px: int, info: InstrumentInfo) -> int:
         """Spot sells what is held, unless it is too little to be an order."""
