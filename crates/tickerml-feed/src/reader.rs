@@ -14,6 +14,7 @@ mod input;
 mod segment;
 
 pub use input::TapeInput;
+pub(crate) use input::unreadable;
 
 use crate::store::{RunInfo, SegmentPath, StoreError, StoreResult, TapeFolder};
 use segment::{Found, SegmentFile};
@@ -110,6 +111,15 @@ impl TapeReader {
             return Ok(None);
         }
         Ok(self.cursor.next(self.unpacker.raw())?)
+    }
+
+    /// The record that [`TapeReader::next`] gives, not consumed; none where it must go to the next block first.
+    ///
+    /// # Errors
+    /// [`tickerml_core::error::Error::BadTape`] where the block holds no records.
+    #[inline]
+    pub fn peek(&self) -> tickerml_core::error::Result<Option<Record<'_>>> {
+        { self.cursor }.next(self.unpacker.raw())
     }
 
     /// Whether [`TapeReader::next`] has a record; goes to the next block where it must.

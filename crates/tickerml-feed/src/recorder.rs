@@ -6,12 +6,14 @@
 //! ```
 //! `append` copies the record under a lock that nobody holds for long; nothing is woken for a single record, because the
 //! writer looks by itself once an interval and the engine is woken only where it waits.
+mod input;
 mod queue;
 mod resume;
 mod tail;
 mod thread;
 mod writer;
 
+pub use input::TailInput;
 pub use queue::QUEUE_BYTES;
 pub use resume::{Resume, resume};
 pub use tail::{EngineTail, Fill};

@@ -3,9 +3,10 @@ mod common;
 
 use common::{FaultyDisk, config, frame, noise, put_frames, read_all};
 use std::time::Duration;
+use tickerml_core::session::{Input, Item, Peek};
 use tickerml_core::tape::{RecordKind, RunId};
-use tickerml_feed::reader::{TapeReader, scan_tape};
-use tickerml_feed::recorder::{Fill, Recorder};
+use tickerml_feed::reader::{TapeInput, TapeReader, scan_tape};
+use tickerml_feed::recorder::{Fill, Recorder, TailInput};
 use tickerml_feed::store::{DataFolder, RunInfo, RunState, StoreError};
 
 fn run() -> RunId {
@@ -269,4 +270,44 @@ fn a_torn_tail_is_cut_and_nothing_is_overwritten() {
     let scan = scan_tape(&tape).unwrap();
     assert_eq!((scan.damaged.len(), scan.records), (0, 150));
     assert!(scan.cut_bytes > 0, "the cut stays visible");
+}
+
+/// A session that reads behind a recorder is told of damage at the same place as one that replays the tape.
+#[test]
+fn live_and_replay_are_told_of_the_same_losses() {
+    let data = tempfile::tempdir().unwrap();
+    let tape = DataFolder::new(data.path()).tape(run());
+    let mut recorder = Recorder::open(config(data.path(), run())).unwrap();
+    for _ in 0..4 {
+        put_frames(&mut recorder, 50);
+        recorder.flush().unwrap();
+    }
+    drop(recorder);
+    let path = tape.join("0000-000000.tape");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() * 3 / 8;
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let mut recorder = Recorder::open(config(data.path(), run())).unwrap();
+    assert_eq!((recorder.next_pos(), recorder.resumed().cut_bytes), (200, 0));
+    put_frames(&mut recorder, 50);
+    let live = inputs(&mut TailInput::new(recorder.tail(0).unwrap()));
+    stop(recorder);
+    let replay = inputs(&mut TapeInput::new(TapeReader::open(&tape).unwrap()));
+    assert_eq!(live, replay);
+    assert_eq!(live.iter().filter(|item| item.is_none()).count(), 1);
+    assert_eq!(live.len(), 201, "one block of 50 is lost, and that is said once");
+}
+
+/// The pos of each record, none where damage is told.
+fn inputs<I: Input>(input: &mut I) -> Vec<Option<u64>> {
+    let mut seen = Vec::new();
+    loop {
+        match input.peek().unwrap() {
+            Peek::Item(Item::Record(record)) => seen.push(Some(record.pos)),
+            Peek::Item(_) => seen.push(None),
+            Peek::Wait | Peek::End => return seen,
+        }
+        input.pop();
+    }
 }

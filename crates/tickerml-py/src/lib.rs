@@ -7,6 +7,7 @@ mod instrument;
 mod orders;
 mod session;
 mod survey;
+mod tape;
 mod venue;
 mod view;
 
@@ -25,5 +26,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     feed::register(m)?;
     session::register(m)?;
     survey::register(m)?;
+    tape::register(m)?;
     venue::register(m)
 }

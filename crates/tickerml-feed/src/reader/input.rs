@@ -67,7 +67,8 @@ impl Input for TapeInput {
     }
 }
 
-fn unreadable(error: StoreError) -> Error {
+/// An error of files as core's.
+pub(crate) fn unreadable(error: StoreError) -> Error {
     match error {
         StoreError::Core(error) => error,
         other => Error::Unreadable(other.to_string()),

@@ -28,8 +28,8 @@ pub enum Fill {
 enum At {
     /// Nowhere: nothing is at hand.
     Nothing,
-    /// In the files.
-    File(Box<TapeReader>),
+    /// In the files, up to this pos: what follows is in memory.
+    File(Box<TapeReader>, u64),
     /// In a closed block of the ring.
     Block(Arc<RawBlock>, Cursor),
     /// In a copy of what the block being filled held: its bytes from `from` on.
@@ -46,6 +46,8 @@ pub struct EngineTail {
     copy: Vec<u8>,
     /// Place in the block being filled, while that is still the same: its first pos, and the cursor in it.
     place: Option<(u64, Cursor)>,
+    /// Damaged ranges and missing records met in files that are read no more.
+    losses: (usize, u64),
 }
 
 impl EngineTail {
@@ -58,7 +60,7 @@ impl EngineTail {
         if !folder.is_dir() {
             return Err(StoreError::NotFound { what: "tape", path: folder });
         }
-        Ok(EngineTail { shared, folder, to_feed, pos, at: At::Nothing, copy: Vec::new(), place: None })
+        Ok(EngineTail { shared, folder, to_feed, pos, at: At::Nothing, copy: Vec::new(), place: None, losses: (0, 0) })
     }
 
     /// Pos of the record that comes next.
@@ -93,9 +95,10 @@ impl EngineTail {
                 (None, false) => Ok(Fill::TimedOut),
             };
         }
-        if queue.first_pos() > self.pos {
+        let first_pos = queue.first_pos();
+        if first_pos > self.pos {
             drop(queue);
-            return self.read_files(timeout);
+            return self.read_files(first_pos);
         }
         self.take(&queue);
         Ok(Fill::Records)
@@ -108,9 +111,12 @@ impl EngineTail {
     #[inline]
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> StoreResult<Option<Record<'_>>> {
+        if !self.has_next()? {
+            return Ok(None);
+        }
         let record = match &mut self.at {
             At::Nothing => None,
-            At::File(reader) => reader.next()?,
+            At::File(reader, _) => reader.next()?,
             At::Block(block, cursor) => cursor.next(&block.raw)?,
             At::Copy { cursor, .. } => cursor.next(&self.copy)?,
         };
@@ -132,10 +138,31 @@ impl EngineTail {
         })
     }
 
-    fn has_next(&mut self) -> StoreResult<bool> {
+    /// The next record at hand, not consumed.
+    #[inline]
+    pub(super) fn peek(&mut self) -> StoreResult<Option<Record<'_>>> {
+        Ok(match &mut self.at {
+            At::Nothing => None,
+            At::File(reader, _) => reader.peek()?,
+            At::Block(block, cursor) => { *cursor }.next(&block.raw)?,
+            At::Copy { cursor, .. } => { *cursor }.next(&self.copy)?,
+        })
+    }
+
+    /// Damaged ranges and missing records met so far: the session is told before the record that follows them.
+    pub(super) fn losses(&self) -> (usize, u64) {
+        let (damaged, missing) = self.losses;
+        match &self.at {
+            At::File(reader, _) => (damaged + reader.damaged().len(), missing + reader.missing()),
+            _ => (damaged, missing),
+        }
+    }
+
+    /// Whether [`EngineTail::next`] has a record.
+    pub(super) fn has_next(&mut self) -> StoreResult<bool> {
         Ok(match &mut self.at {
             At::Nothing => false,
-            At::File(reader) => reader.has_next()?,
+            At::File(reader, until) => reader.pos() < *until && reader.has_next()? && reader.pos() < *until,
             At::Block(block, cursor) => cursor.find(&block.raw)?,
             At::Copy { cursor, .. } => cursor.find(&self.copy)?,
         })
@@ -143,9 +170,14 @@ impl EngineTail {
 
     /// Leaves what was read to its end, keeping the place. Records of unknown kinds are passed here.
     fn leave(&mut self) {
+        self.losses = self.losses();
         match std::mem::replace(&mut self.at, At::Nothing) {
             At::Nothing => {}
-            At::File(reader) => self.pos = self.pos.max(reader.pos()),
+            At::File(reader, until) => {
+                // The files hold everything before `until`: what they did not give is lost.
+                self.losses.1 += until.saturating_sub(reader.next_pos().unwrap_or(self.pos).max(self.pos));
+                self.pos = until;
+            }
             At::Block(_, cursor) => self.pos = cursor.pos(),
             At::Copy { from, cursor } => {
                 self.pos = cursor.pos();
@@ -183,16 +215,24 @@ impl EngineTail {
         }
     }
 
-    /// Lags behind the memory: reads on from the files, which hold everything that memory has let go of.
-    fn read_files(&mut self, timeout: Duration) -> StoreResult<Fill> {
-        let mut reader = TapeReader::follow(&self.folder, self.pos)?;
-        if !reader.has_next()? {
-            // Damage, or a file that is not visible yet: ask again.
-            std::thread::sleep(BATCH.min(timeout));
-            return Ok(Fill::TimedOut);
-        }
-        self.at = At::File(Box::new(reader));
+    /// Lags behind the memory: reads on from the files, which hold everything before `until`.
+    fn read_files(&mut self, until: u64) -> StoreResult<Fill> {
+        let reader = match TapeReader::open_at(&self.folder, self.pos) {
+            Ok(reader) => reader,
+            // Retention, or somebody's hand: nothing is left of the run's beginning.
+            Err(StoreError::NotFound { .. }) => {
+                self.losses.1 += until - self.pos;
+                self.pos = until;
+                return Ok(Fill::TimedOut);
+            }
+            Err(error) => return Err(error),
+        };
         self.place = None;
-        Ok(Fill::Records)
+        self.at = At::File(Box::new(reader), until);
+        if self.has_next()? {
+            return Ok(Fill::Records);
+        }
+        self.leave();
+        Ok(Fill::TimedOut)
     }
 }

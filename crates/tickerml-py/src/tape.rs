@@ -1,0 +1,54 @@
+//! Tapes as files: proof, import, runs. Everything crosses as JSON: it is made once a command.
+use crate::errors;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use tickerml_core::error::Error;
+use tickerml_feed::import::{ImportOptions, import};
+use tickerml_feed::reader::scan_tape;
+use tickerml_feed::store::{DataFolder, StoreError, find_runs};
+
+/// The structural part of `data verify`: every checksum, recorded length and hash of the tape in the folder `path`.
+///
+/// Returns JSON: run, pruned, segments, blocks, records, cut_bytes, missing_records, file_bytes, first_ts_recv_ns,
+/// last_ts_recv_ns, damaged[{segment offset bytes reason}].
+#[pyfunction]
+#[pyo3(name = "tape_scan")]
+fn tape_scan_py(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+    let scan = py.detach(|| scan_tape(&path)).map_err(errors::store)?;
+    Ok(serde_json::json!(scan).to_string())
+}
+
+/// Imports recordings as one tape. `opts_json` holds data_dir, now_ns, chance, code_version and, where they are known,
+/// tick, lot, min_notional, segment_bytes, config.
+///
+/// Returns JSON: run, tape, instrument, frames, bytes, snapshots, first_ts_recv_ns, last_ts_recv_ns, rejected,
+/// rejected_count, recv_backward.
+#[pyfunction]
+#[pyo3(name = "tape_import")]
+fn tape_import_py(
+    py: Python<'_>,
+    format: &str,
+    files: Vec<PathBuf>,
+    instrument: &str,
+    opts_json: &str,
+) -> PyResult<String> {
+    let options: ImportOptions = serde_json::from_str(opts_json)
+        .map_err(|e| errors::core(Error::BadSetting { key: "import options".to_owned(), reason: e.to_string() }))?;
+    let work = || import(format.parse()?, &files, instrument, &options);
+    let report = py.detach(work).map_err(|error: StoreError| errors::store(error))?;
+    Ok(serde_json::json!(report).to_string())
+}
+
+/// Every run of a data folder, oldest first: the JSON list of their `run.json`.
+#[pyfunction]
+#[pyo3(name = "find_runs")]
+fn find_runs_py(py: Python<'_>, data_dir: PathBuf) -> String {
+    py.detach(|| serde_json::json!(find_runs(&DataFolder::new(data_dir))).to_string())
+}
+
+/// Adds the functions to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(tape_scan_py, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_import_py, m)?)?;
+    m.add_function(wrap_pyfunction!(find_runs_py, m)?)
+}
