@@ -1,5 +1,6 @@
 //! `Session`: the engine as an iterator of views.
 use crate::errors;
+use crate::feed::Feed;
 use crate::instrument::InstrumentInfo;
 use crate::orders;
 use crate::view::{Pool, View};
@@ -8,15 +9,21 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
 use std::path::PathBuf;
+use std::time::Duration;
 use tickerml_core::event_set::{Columns, EventInput, EventSet};
 use tickerml_core::instrument::Instrument;
 use tickerml_core::market::BooksOnly;
 use tickerml_core::session::{Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
 use tickerml_core::tape::RecordKind;
 use tickerml_feed::reader::{TapeInput, TapeReader};
+use tickerml_feed::recorder::TailInput;
 
-/// Where a session's items come from: the only place where replay and backtest differ.
+/// How long a live session waits before it looks for signals again.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Where a session's items come from: the only place where live, replay and backtest differ.
 enum Source {
+    Tail(Box<TailInput>),
     Tape(Box<TapeInput>),
     Events(EventInput),
 }
@@ -59,7 +66,7 @@ impl Session {
         let reader = TapeReader::open(&path).map_err(errors::store)?;
         let source = Source::Tape(Box::new(TapeInput::new(reader)));
         let mut session = Session::make(py, settings, source, batch_events, allow_damage)?;
-        session.prime()?;
+        session.prime(py)?;
         Ok(session)
     }
 
@@ -89,25 +96,29 @@ impl Session {
         Ok(session)
     }
 
+    /// A session behind a feed that has been started: from the start of the run's tape on.
+    #[staticmethod]
+    #[pyo3(signature = (feed, settings, *, batch_events = 65536))]
+    fn live(py: Python<'_>, feed: &Feed, settings: &str, batch_events: usize) -> PyResult<Session> {
+        let tail = feed
+            .take_tail()
+            .ok_or_else(|| PyValueError::new_err("the feed has not been started, or has an engine already"))?;
+        let source = Source::Tail(Box::new(TailInput::new(tail)));
+        let mut session = Session::make(py, settings, source, batch_events, false)?;
+        session.prime(py)?;
+        Ok(session)
+    }
+
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
     fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Py<View>>> {
         loop {
-            let (core, source, batch) = (&mut self.core, &mut self.source, self.batch);
-            let step = py
-                .detach(|| match source {
-                    Source::Tape(input) => core.advance(input.as_mut(), batch),
-                    Source::Events(input) => core.advance(input, batch),
-                })
-                .map_err(errors::core)?;
+            let step = self.advance(py, self.batch)?;
             match step {
                 Step::View => return self.pool.view(py, self.core.view()).map(Some),
-                Step::Pause => {
-                    py.check_signals()?;
-                    self.check_damage()?;
-                }
+                Step::Pause => self.pause(py)?,
                 Step::End => {
                     self.check_damage()?;
                     return Ok(None);
@@ -212,18 +223,42 @@ impl Session {
         })
     }
 
-    /// Consumes what precedes market data, so that the instruments are known before the first view.
-    fn prime(&mut self) -> PyResult<()> {
-        let Source::Tape(input) = &mut self.source else { return Ok(()) };
-        loop {
-            match input.peek().map_err(errors::core)? {
-                Peek::Item(Item::Record(r)) if matches!(r.kind, RecordKind::Frame | RecordKind::Stop) => break,
-                Peek::Item(_) => {}
-                Peek::Wait | Peek::End => break,
-            }
-            self.core.advance(input.as_mut(), 1).map_err(errors::core)?;
+    fn advance(&mut self, py: Python<'_>, items_max: usize) -> PyResult<Step> {
+        let (core, source) = (&mut self.core, &mut self.source);
+        py.detach(|| match source {
+            Source::Tail(input) => core.advance(input.as_mut(), items_max),
+            Source::Tape(input) => core.advance(input.as_mut(), items_max),
+            Source::Events(input) => core.advance(input, items_max),
+        })
+        .map_err(errors::core)
+    }
+
+    /// Nothing is at hand: signals, damage, and for a live run the wait for more.
+    fn pause(&mut self, py: Python<'_>) -> PyResult<()> {
+        py.check_signals()?;
+        if let Source::Tail(input) = &mut self.source {
+            py.detach(|| input.wait(WAIT)).map_err(errors::store)?;
         }
         self.check_damage()
+    }
+
+    /// Consumes what precedes market data, so that the instruments are known before the first view.
+    fn prime(&mut self, py: Python<'_>) -> PyResult<()> {
+        loop {
+            let peeked = match &mut self.source {
+                Source::Tail(input) => input.peek(),
+                Source::Tape(input) => input.peek(),
+                Source::Events(_) => return Ok(()),
+            };
+            match peeked.map_err(errors::core)? {
+                Peek::Item(Item::Record(r)) if matches!(r.kind, RecordKind::Frame | RecordKind::Stop) => return Ok(()),
+                Peek::Item(_) => {
+                    self.advance(py, 1)?;
+                }
+                Peek::Wait => self.pause(py)?,
+                Peek::End => return self.check_damage(),
+            }
+        }
     }
 
     fn fees(&self, venue: &str) -> (f64, f64) {

@@ -4,7 +4,7 @@
 //! sixteen bytes at once: find the point, keep the digits that the scale keeps, prove that only zeros stand between them and
 //! the closing quote, and close the point's hole. Anything unusual goes to [`crate::units::parse_decimal`], which is the meaning.
 use crate::error::Result;
-use crate::units::{POW10, parse_decimal};
+use crate::units::parse_decimal;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
