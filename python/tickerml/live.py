@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.config import build
+from tickerml.config import build, data_dir
 from tickerml.errors import DeadlineError, TickerError
 from tickerml.signals import Stopping
 from tickerml.sources.runs import choose_run
@@ -26,6 +26,9 @@ __all__ = ["Asked", "collect", "run", "served", "summary_text"]
 
 STOP_S_MAX = 20.0
 """Hard cap of an orderly stop (reliability.md P11)."""
+
+END = 2**63 - 1
+"""Beyond every record."""
 
 WATCH_S = 0.25
 """How often `collect` looks whether the feed has ended by itself."""
@@ -60,6 +63,18 @@ class Shown:
     color: bool
 
 
+class Durable:
+    """The durable mark as the ledger asks for it: the last record that is on disk."""
+
+    def __init__(self, feed: Any) -> None:
+        self._feed = feed
+        self.whole = False
+
+    def pos(self) -> int:
+        """Everything once the tape is closed; until then what the feed last said."""
+        return END if self.whole else int(_stats(self._feed)["durable_pos"]) - 1
+
+
 def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
     """What a demo or the venue at a control URL offers, where no instrument was named; empty for real venues."""
     if asked.demo:
@@ -80,10 +95,8 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     shown = Shown(quiet, color)
     with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, name):
         session = _native.Session.live(feed, build.settings_json(loaded.config))
-        infos = session.instruments
-        ledger = Ledger(
-            place.data / "runs" / name / "ledger.sqlite", name, infos, lambda: _stats(feed)["durable_pos"] - 1
-        )
+        infos, durable = session.instruments, Durable(feed)
+        ledger = Ledger(place.data / "runs" / name / "ledger.sqlite", name, infos, durable.pos)
         traded = runner.desk(loaded.config, infos, [ledger])
         latest = Latest()
 
@@ -92,9 +105,9 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             line = status_line(_stats(feed), latest.view, latest.portfolio, counts)
             return rows(latest.view, infos, latest.portfolio), line, f"run {name}"
 
-        with _stopping(feed, asked), _screen(loaded, shown, draw):
+        # The tape is closed, and so whole on disk, before the ledger is asked to commit what rests on it.
+        with traded, _joined(feed, durable), _stopping(feed, asked), _screen(loaded, shown, draw):
             traded.trade(session, watch=latest.over)
-        _ended(feed)
         stats = _stats(feed)
         result = runner.finish(session, traded, {})
     return {**result, "run": name, "data": str(place.data), **_feed_keys(stats)}
@@ -109,10 +122,9 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
             stats = _stats(feed)
             return [_book_row(book) for book in stats.get("books", [])], _feed_line(stats), f"collect {name}"
 
-        with _stopping(feed, asked), _screen(loaded, shown, draw):
+        with _joined(feed, None), _stopping(feed, asked), _screen(loaded, shown, draw):
             while not feed.join(WATCH_S):
                 pass
-        _ended(feed)
         stats = _stats(feed)
     keys = {"run": name, "data": str(place.data), "frames": stats.get("frames", 0), "bytes": stats.get("bytes", 0)}
     return {**keys, **_feed_keys(stats), "cut_bytes": stats.get("cut_bytes", 0)}
@@ -125,9 +137,12 @@ def summary_text(result: Mapping[str, Any]) -> str:
     head = f"run        {result['run']}   frames {result['frames']}   gaps {result['gaps']}   " + (
         f"reconnects {result['reconnects']}"
     )
+    name, data = result["run"], Path(result["data"])
+    usual = data_dir(None)
+    where = "" if data in (usual, usual / "demo") else f" --data {data}"
     if "digest" not in result:
-        return f"{head}\nnext       tickerml data verify {result['run']} --data {result['data']}"
-    again = f"again      tickerml replay {result['run']} --data {result['data']}   (must print the same digest)"
+        return f"{head}\nnext       tickerml data verify {name}{where}"
+    again = f"again      tickerml replay {name}{where}   (must print the same digest)"
     return "\n".join([head, runner.summary_text(dict(result)), again])
 
 
@@ -235,12 +250,20 @@ def _screen(loaded: Loaded, shown: Shown, draw: Callable[[], tuple[list[list[str
         yield
 
 
-def _ended(feed: Any) -> None:
-    """Waits for the end of the tape, and says what went wrong with the feed."""
-    if not feed.join(STOP_S_MAX):
-        raise DeadlineError(f"the feed did not stop within {STOP_S_MAX:.0f} s; the tape is whole up to its last block")
-    if error := _stats(feed).get("fatal"):
+@contextmanager
+def _joined(feed: Any, durable: Durable | None) -> Iterator[None]:
+    """Ends the feed when the work is done, and says what went wrong with it."""
+    try:
+        yield
+    finally:
+        feed.stop("end")
+        ended = feed.join(STOP_S_MAX)
+        if ended and durable:
+            durable.whole = True
+    if error := feed.error:
         raise TickerError(str(error))
+    if not ended:
+        raise DeadlineError(f"the feed did not stop within {STOP_S_MAX:.0f} s; the tape is whole up to its last block")
 
 
 def _stats(feed: Any) -> dict[str, Any]:

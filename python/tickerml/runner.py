@@ -50,15 +50,23 @@ class Desk:
     engine_cpu_s: float = 0.0
 
     def trade(self, session: Any, watch: Callable[[Sink], Sink] | None = None) -> None:
-        """Runs the session to its end; sinks are closed whatever happens. `watch` wraps what sees every step."""
+        """Runs the session to its end. `watch` wraps what sees every step. The caller closes."""
         sinks: Sink = Sinks([self.tally, *self.sinks])
-        sinks = watch(sinks) if watch else sinks
-        begin = time.process_time()
+        begin = time.thread_time()
         try:
-            engine.run(session, self.policy, self.risk, self.portfolio, sinks)
+            engine.run(session, self.policy, self.risk, self.portfolio, watch(sinks) if watch else sinks)
         finally:
-            self.engine_cpu_s = time.process_time() - begin
-            sinks.close()
+            self.engine_cpu_s = time.thread_time() - begin
+
+    def close(self) -> None:
+        """Closes every sink."""
+        Sinks(self.sinks).close()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = ()) -> Desk:
@@ -150,7 +158,7 @@ def replay(
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
     traded = desk(config, session.instruments, _files(outputs, session.instruments))
-    with _bar("replay", tape) as watch:
+    with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
     return finish(session, traded, _overrides(policy, sets))
 
@@ -160,8 +168,8 @@ def backtest(files: Sequence[Path], loaded: Loaded, *, batch_events: int, output
     from tickerml.sources.recorded import event_session
 
     session = event_session(files, loaded.config, batch_events=batch_events)
-    traded = desk(loaded.config, session.instruments, _files(outputs, session.instruments))
-    traded.trade(session)
+    with desk(loaded.config, session.instruments, _files(outputs, session.instruments)) as traded:
+        traded.trade(session)
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)
     return {**result, "rows": rows, "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0}
