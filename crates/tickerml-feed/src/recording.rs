@@ -161,7 +161,7 @@ fn pick_run(config: &FeedConfig, info: &RunInfo) -> StoreResult<RunId> {
         Some(known) => known.run.parse().map_err(StoreError::Core),
         None => {
             // The nanoseconds and the process tell two runs of one second apart.
-            let chance = info.created_ts_ns.unsigned_abs() / 1_000 ^ u64::from(std::process::id());
+            let chance = (info.created_ts_ns.unsigned_abs() / 1_000) ^ u64::from(std::process::id());
             Ok(RunId::new(info.created_ts_ns, crate::backoff::Rng::new(chance).bits() as u16))
         }
     }
@@ -227,7 +227,7 @@ impl Tape for RecorderTape {
         self.held.is_empty() && self.recorder.ready()
     }
 
-    fn from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
+    fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         self.recorder.take_from_engine().map(|r| (r.kind, r.bytes))
     }
 

@@ -260,7 +260,7 @@ impl<T: Tape> Supervisor<T> {
     /// Appends what the engine handed back. A HEALTH record named `resync` asks for a new snapshot of the book in its detail.
     fn take_from_engine(&mut self, now_ns: i64) {
         while self.tape.ready()
-            && let Some((kind, bytes)) = self.tape.from_engine()
+            && let Some((kind, bytes)) = self.tape.take_from_engine()
         {
             self.append(kind, 0, now_ns, &bytes);
             let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };

@@ -17,7 +17,7 @@ pub trait Tape {
     }
 
     /// A record that the engine handed back, to be stamped and appended.
-    fn from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
+    fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         None
     }
 
@@ -71,7 +71,7 @@ impl Tape for MemoryTape {
         !self.stalled
     }
 
-    fn from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
+    fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         self.engine.pop_front()
     }
 

@@ -47,7 +47,7 @@ async fn exchange(dialer: &Dialer, url: &str) -> Result<RestAnswer, String> {
         };
         let done = if n == 0 { reader.end()? } else { reader.push(&buffer[..n])? };
         if done {
-            return Ok(reader.answer);
+            return Ok(reader.into_answer());
         }
     }
 }
@@ -97,6 +97,11 @@ impl Answer {
             Some(Length::UntilClose) => Ok(true),
             _ => Err("the connection ended within the answer".to_owned()),
         }
+    }
+
+    /// What came, once it is whole.
+    pub fn into_answer(self) -> RestAnswer {
+        self.answer
     }
 
     fn read_head(&mut self) -> Result<bool, String> {
