@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
@@ -171,6 +173,36 @@ def test_a_killed_recording_goes_on_with_its_run(control_url: str, tmp_path: Pat
     assert "has ended" in tickerml(tmp_path, "collect", "--at", control_url, "--resume", run, code=1)
     assert "no such run" in tickerml(tmp_path, "collect", "--resume", "20200101T000000Z-abcd", code=3)
     assert sorted(p.name[:4] for p in (tmp_path / "tapes" / run).glob("*.tape")) == ["0000", "0001"]
+
+
+def ledger_rows(data: Path, run: str) -> dict[str, int]:
+    path = data / "runs" / run / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as ledger:
+        return {t: ledger.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("fills", "orders", "refusals")}
+
+
+def test_a_demo_trades_and_its_replay_gives_the_same_digest(tmp_path: Path) -> None:
+    result = tickerml(tmp_path, "run", "--demo", "--duration", "4s")
+    assert result.keys() >= RESULT | {"run", "reconnects", "gaps", "frames"}
+    assert (result["frames"] > 100, result["orders"] > 0) == (True, True)
+    assert ledger_rows(tmp_path / "demo", result["run"])["fills"] == result["fills"]
+    for batch in ("65536", "3"):
+        again = tickerml(tmp_path, "replay", result["run"], "--batch-events", batch)
+        assert again["digest"] == result["digest"]
+    assert [again[key] for key in ("views", "orders", "fills")] == [result[key] for key in ("views", "orders", "fills")]
+
+
+def test_a_killed_run_goes_on_and_no_fill_is_lost_or_doubled(control_url: str, tmp_path: Path) -> None:
+    words = ("run", "--at", control_url, "--policy", "grid")
+    process, line = started(tmp_path, *words, until="live 4/4")
+    process.kill()
+    process.communicate(timeout=60)
+    run = line.split()[2]
+    result = tickerml(tmp_path, *words, "--duration", "3s")
+    assert result["run"] == run
+    assert result["fills"] > 0
+    assert ledger_rows(tmp_path, run)["fills"] == result["fills"]
+    assert tickerml(tmp_path, "replay", run)["digest"] == result["digest"]
 
 
 def test_an_unreachable_venue_is_one_line(tmp_path: Path) -> None:
