@@ -84,11 +84,21 @@ def test_every_option_of_the_contract_exists(command: str, options: str, capsys:
 
 @pytest.mark.parametrize(
     "argv",
-    [("nonsense",), ("run", "--nonsense"), ("run", "--duration", "soon"), ("run", "--new", "--resume", "x"), ("replay",),
-     ("run", "--demo", "--at", "http://x"), ("run", "--set", "novalue"), ("run", "--instrument", "BTCUSDT"),
-     ("collect", "--duration", "0s"), ("backtest", "x"), ("venue", "serve", "--recording", __file__)],
+    [
+        ("nonsense",),
+        ("run", "--nonsense"),
+        ("run", "--duration", "soon"),
+        ("run", "--new", "--resume", "x"),
+        ("replay",),
+        ("run", "--demo", "--at", "http://x"),
+        ("run", "--set", "novalue"),
+        ("run", "--instrument", "BTCUSDT"),
+        ("collect", "--duration", "0s"),
+        ("backtest", "x"),
+        ("venue", "serve", "--recording", __file__),
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_usage_mistakes_exit_2_with_one_line(
     argv: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,11 +110,19 @@ def test_usage_mistakes_exit_2_with_one_line(
 
 @pytest.mark.parametrize(
     "argv",
-    [("replay", "20260101T000000Z-abcd"), ("replay", "nowhere"), ("replay", "."), ("backtest", "nowhere", "--policy", "hold"),
-     ("backtest", "20260101T000000Z-abcd", "--policy", "hold"), ("run", "--instrument", "kraken:BTC/USD"),
-     ("data", "verify", "nowhere"), ("data", "convert", "nowhere"), ("data", "book", "nowhere", "--instrument", "binance_spot:X")],
+    [
+        ("replay", "20260101T000000Z-abcd"),
+        ("replay", "nowhere"),
+        ("replay", "."),
+        ("backtest", "nowhere", "--policy", "hold"),
+        ("backtest", "20260101T000000Z-abcd", "--policy", "hold"),
+        ("run", "--instrument", "kraken:BTC/USD"),
+        ("data", "verify", "nowhere"),
+        ("data", "convert", "nowhere"),
+        ("data", "book", "nowhere", "--instrument", "binance_spot:X"),
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_what_is_not_there_exits_3_with_one_line(
     argv: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
