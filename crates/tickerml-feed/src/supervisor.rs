@@ -102,6 +102,10 @@ pub(crate) struct Venue {
     rest: RestQueue,
     connects: Budget,
     instruments: Vec<Instrument>,
+    /// When the metadata was last asked for.
+    metadata_asked_ns: i64,
+    /// The venue told us not to connect before this.
+    connect_after_ns: i64,
     /// Why this venue is given up for good.
     blocked: Option<String>,
 }
@@ -161,6 +165,8 @@ impl<T: Tape> Supervisor<T> {
             rest: RestQueue::new(v.weight_per_min),
             connects: Budget::new(CONNECTS_MAX, CONNECTS_WINDOW_NS),
             instruments: Vec::new(),
+            metadata_asked_ns: i64::MIN / 2,
+            connect_after_ns: i64::MIN,
             blocked: None,
         });
         let venues = venues.collect();

@@ -43,7 +43,11 @@ impl<T: Tape> Supervisor<T> {
         let outcome = book.tracks[at].on_diff(head.depth, now_ns, || rows_bytes(instruments, name, frame));
         match outcome {
             Outcome::Fine => {}
-            Outcome::Gap | Outcome::Overflow => self.counters.gaps += 1,
+            Outcome::Gap => self.counters.gaps += 1,
+            Outcome::Overflow => {
+                self.counters.gaps += 1;
+                self.want_metadata(venue, now_ns);
+            }
             Outcome::Mismatch => {
                 let reason = format!("{}: diffs do not follow the snapshot", self.instrument_id(shard, symbol));
                 self.errors.push(reason.clone());
@@ -138,6 +142,7 @@ impl<T: Tape> Supervisor<T> {
         let (shard, symbol) = self.find_book(instrument).ok_or_else(|| format!("no book of {instrument:?}"))?;
         self.resync_record(shard, symbol, now_ns, "asked by the engine");
         restart(&mut self.shards[shard].books[symbol]);
+        self.want_metadata(self.shards[shard].plan.venue, now_ns);
         Ok(())
     }
 
@@ -182,7 +187,7 @@ impl<T: Tape> Supervisor<T> {
 }
 
 /// Every side of a book starts over; true when one of them was true.
-fn restart(book: &mut Book) -> bool {
+pub(super) fn restart(book: &mut Book) -> bool {
     let was_true = book.tracks.iter().any(|t| t.update_id().is_some());
     for track in book.tracks.iter_mut().filter(|t| t.state() != BookState::Connecting) {
         track.reset(BookState::Buffering);

@@ -1,20 +1,26 @@
 //! What the venue says about its instruments, and venues that will never answer.
 use super::Supervisor;
+use super::books::restart;
 use super::lane::Phase;
 use crate::rest::{RestAnswer, What};
 use crate::tape_port::Tape;
 use serde_json::json;
-use tickerml_core::instrument::Venue;
+use tickerml_core::instrument::{Instrument, Venue};
 use tickerml_core::tape::RecordKind;
 use tickerml_core::wire;
 
 /// Symbols named in one exchangeInfo URL; beyond it everything is asked for, to keep URLs short.
 const SYMBOLS_NAMED_MAX: usize = 100;
+/// Numbers that do not fit make us ask again, for a venue may change a tick; not more often than this.
+const SPACING_NS: i64 = 60_000_000_000;
 
 impl<T: Tape> Supervisor<T> {
     pub(super) fn want_metadata(&mut self, venue: usize, now_ns: i64) {
-        let all = self.plan.venues[venue].symbols.len() > SYMBOLS_NAMED_MAX;
-        self.venues[venue].rest.want(What::ExchangeInfo { all }, now_ns);
+        if now_ns - self.venues[venue].metadata_asked_ns >= SPACING_NS {
+            self.venues[venue].metadata_asked_ns = now_ns;
+            let all = self.plan.venues[venue].symbols.len() > SYMBOLS_NAMED_MAX;
+            self.venues[venue].rest.want(What::ExchangeInfo { all }, now_ns);
+        }
     }
 
     /// exchangeInfo came: writes INSTRUMENT records and opens sockets. False when it must be asked for again.
@@ -30,25 +36,42 @@ impl<T: Tape> Supervisor<T> {
         }
         match wire::exchange_info(config.venue, &answer.body, &config.symbols) {
             Ok((_, unknown)) if !unknown.is_empty() => {
-                self.fatal = Some(format!(
-                    "{}: the venue has no symbol {}; correct `symbols` of this venue in exchanges_config.yaml (Binance writes BTCUSDT)",
+                let text = format!(
+                    "{}: the venue has no symbol {}; correct `symbols` of this venue in exchanges_config.yaml (Binance writes \
+                     BTCUSDT)",
                     config.venue,
                     unknown.join(", ")
-                ));
+                );
+                // A symbol that goes while others are recorded is no reason to stop them.
+                if self.venues[venue].instruments.is_empty() {
+                    self.fatal = Some(text);
+                } else {
+                    self.errors.push(text);
+                }
                 true
             }
             Ok((instruments, _)) => {
-                for instrument in &instruments {
-                    self.append_json(RecordKind::Instrument, 0, now_ns, &json!(instrument));
-                }
-                self.venues[venue].instruments = instruments;
-                self.open_venue(venue, now_ns);
+                self.set_instruments(venue, instruments, now_ns);
                 true
             }
             Err(error) => {
                 self.errors.push(format!("{}: exchangeInfo refused: {error}", self.plan.venues[venue].venue));
                 false
             }
+        }
+    }
+
+    /// Records what is new or has changed; the first time also opens the sockets.
+    fn set_instruments(&mut self, venue: usize, instruments: Vec<Instrument>, now_ns: i64) {
+        let before = std::mem::replace(&mut self.venues[venue].instruments, instruments.clone());
+        for instrument in instruments.iter().filter(|i| !before.contains(i)) {
+            self.append_json(RecordKind::Instrument, 0, now_ns, &json!(instrument));
+            if let Some((shard, symbol)) = self.find_book(&instrument.id()) {
+                restart(&mut self.shards[shard].books[symbol]);
+            }
+        }
+        if before.is_empty() {
+            self.open_venue(venue, now_ns);
         }
     }
 

@@ -87,7 +87,11 @@ impl<T: Tape> Supervisor<T> {
         let done = match sent.what {
             What::ExchangeInfo { all } => self.apply_metadata(venue, all, answer, now_ns),
             What::Snapshot { shard, symbol } => {
-                self.depth_id(shard, symbol, answer).is_some_and(|id| self.apply_snapshot(shard, symbol, id, now_ns))
+                let id = self.depth_id(shard, symbol, answer);
+                if id.is_none() && answer.status == 200 {
+                    self.want_metadata(venue, now_ns);
+                }
+                id.is_some_and(|id| self.apply_snapshot(shard, symbol, id, now_ns))
             }
             What::Probe { shard, symbol } => {
                 if let Some(id) = self.depth_id(shard, symbol, answer) {

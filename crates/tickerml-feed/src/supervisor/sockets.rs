@@ -12,6 +12,9 @@ pub const PING_AFTER_NS: i64 = 5_000_000_000;
 pub const SILENT_MAX_NS: i64 = 10_000_000_000;
 /// An attempt without any answer from the shell; its own time-out is 10 s.
 const OPENING_MAX_NS: i64 = 15_000_000_000;
+/// Wait of a refused handshake (429, 418) that does not say `Retry-After`; and the longest one obeyed, a ban's three days.
+const RETRY_AFTER_NS: i64 = 60_000_000_000;
+const PAUSE_MAX_S: i64 = 3 * 86_400;
 /// Binance closes at 24 h; the hand-over starts up to half an hour before 23 h, spread over shards.
 const RETIRE_NS: i64 = 23 * 3_600_000_000_000;
 const RETIRE_SPREAD_NS: i64 = 1_800_000_000_000;
@@ -76,7 +79,12 @@ impl<T: Tape> Supervisor<T> {
             self.block_venue(venue, end.status, self.plan.venues[venue].ws_url.clone(), now_ns);
             return;
         }
-        self.fail_lane(lane, now_ns, &end.reason, end.retry_after_s.filter(|_| end.status != 0));
+        if matches!(end.status, 429 | 418) {
+            let wait_ns = end.retry_after_s.map_or(RETRY_AFTER_NS, |s| s.clamp(1, PAUSE_MAX_S) * 1_000_000_000);
+            let venue = &mut self.venues[self.shards[self.lanes[lane].shard].plan.venue];
+            venue.connect_after_ns = venue.connect_after_ns.max(now_ns + wait_ns);
+        }
+        self.fail_lane(lane, now_ns, &end.reason);
     }
 
     /// Opens a slot as soon as backoff and budget allow.
@@ -98,7 +106,7 @@ impl<T: Tape> Supervisor<T> {
         match self.lanes[lane].phase {
             Phase::Waiting { until_ns } if now_ns >= until_ns => self.open_lane(lane, now_ns),
             Phase::Opening { since_ns } if now_ns - since_ns >= OPENING_MAX_NS => {
-                self.fail_lane(lane, now_ns, "no answer to the connection attempt", None);
+                self.fail_lane(lane, now_ns, "no answer to the connection attempt");
             }
             Phase::Open { .. } => self.check_lane(lane, now_ns),
             _ => {}
@@ -111,7 +119,7 @@ impl<T: Tape> Supervisor<T> {
         if self.tape_stalled_since_ns.is_some() || venue.blocked.is_some() {
             return;
         }
-        let ready_ns = venue.connects.ready_at(now_ns, 1);
+        let ready_ns = venue.connects.ready_at(now_ns, 1).max(venue.connect_after_ns);
         if ready_ns > now_ns {
             self.lanes[lane].phase = Phase::Waiting { until_ns: ready_ns };
             return;
@@ -127,7 +135,7 @@ impl<T: Tape> Supervisor<T> {
     fn check_lane(&mut self, lane: usize, now_ns: i64) {
         let Lane { heard_ns, pinged_ns, slot, .. } = self.lanes[lane];
         if now_ns - heard_ns >= SILENT_MAX_NS {
-            self.fail_lane(lane, now_ns, "silent for 10 s", None);
+            self.fail_lane(lane, now_ns, "silent for 10 s");
         } else if now_ns - heard_ns >= PING_AFTER_NS && pinged_ns.is_none() {
             self.lanes[lane].pinged_ns = Some(now_ns);
             self.actions.push(Action::Ping { conn: self.lanes[lane].conn() });
@@ -137,15 +145,14 @@ impl<T: Tape> Supervisor<T> {
     }
 
     /// Ends a connection that failed and plans the next one; during a hand-over the other slot carries on.
-    pub(super) fn fail_lane(&mut self, lane: usize, now_ns: i64, reason: &str, retry_after_s: Option<i64>) {
+    pub(super) fn fail_lane(&mut self, lane: usize, now_ns: i64, reason: &str) {
         let Lane { shard, side, .. } = self.lanes[lane];
         let age_ns = self.lanes[lane].age_ns(now_ns).unwrap_or(0);
         self.lanes[lane].backoff.ended_after(age_ns);
         let delay_ns = self.lanes[lane].backoff.next_delay_ns(&mut self.rng);
-        let asked_ns = retry_after_s.map_or(0, |s| s.clamp(1, 86_400) * 1_000_000_000);
         self.counters.reconnects += 1;
         let replaced = self.shards[shard].active == side && self.lane_open(shard, 1 - side);
-        let next = if replaced { Phase::Idle } else { Phase::Waiting { until_ns: now_ns + delay_ns.max(asked_ns) } };
+        let next = if replaced { Phase::Idle } else { Phase::Waiting { until_ns: now_ns + delay_ns } };
         self.drop_lane(lane, now_ns, reason, next);
         if replaced {
             self.finish_handover(shard, now_ns, "lost");
@@ -157,7 +164,7 @@ impl<T: Tape> Supervisor<T> {
         let active = self.shards[shard].active;
         self.shards[shard].handover_since_ns = None;
         self.drop_lane(self.lane_of(shard, 1 - active), now_ns, reason, Phase::Idle);
-        self.fail_lane(self.lane_of(shard, active), now_ns, reason, None);
+        self.fail_lane(self.lane_of(shard, active), now_ns, reason);
     }
 
     /// Ends a connection, whatever it was doing, and puts its slot into `next`.

@@ -48,7 +48,7 @@ impl<T: Tape> Supervisor<T> {
         let quiet: Vec<usize> = (0..seen.len()).filter(|&s| !seen[s]).collect();
         let has_depth = self.shards[shard].plan.streams.iter().any(|s| s.is_depth);
         if quiet.len() == seen.len() && !has_depth {
-            self.fail_lane(lane, now_ns, "no data within 10 s: wrong entry point or unknown streams", None);
+            self.fail_lane(lane, now_ns, "no data within 10 s: wrong entry point or unknown streams");
             return;
         }
         for stream in quiet {

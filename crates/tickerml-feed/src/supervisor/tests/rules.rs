@@ -474,3 +474,37 @@ fn stats_tell_streams_and_books() {
     assert_eq!(stats["streams"][1]["age_ms"], 100);
     assert_eq!(stats["tape_lag"], 0);
 }
+
+#[test]
+fn a_changed_tick_is_a_new_instrument_and_a_new_book() {
+    let (mut rig, conn) = Rig::live();
+    for id in 11..80 {
+        rig.pass(S);
+        rig.frame(conn, &diff(DEPTH, id, id, None));
+    }
+    rig.frame(conn, &diff(DEPTH, 90, 90, None));
+    let (id, url) = rig.request();
+    assert!(url.contains("limit=5000"));
+    rig.answer(id, &ok(br#"{"lastUpdateId":90,"bids":[["1.0001","1"]],"asks":[]}"#));
+    let (id, url) = rig.request();
+    assert!(url.contains("exchangeInfo"), "a digit too many may be a new tick");
+    let finer = String::from_utf8(exchange_info(&["BTCUSDT"])).unwrap().replace("\"0.01\"", "\"0.0001\"");
+    rig.answer(id, &ok(finer.as_bytes()));
+    assert_eq!(rig.records(K::Instrument).len(), 2);
+    assert!(!rig.has(|a| matches!(a, Action::Open { .. })), "the sockets stay as they are");
+    rig.frame(conn, &diff(DEPTH, 91, 91, None));
+    rig.pass(S);
+    let (id, _) = rig.request();
+    rig.answer(id, &ok(br#"{"lastUpdateId":91,"bids":[["1.0001","1"]],"asks":[]}"#));
+    assert_eq!(rig.state(BTC), "Live");
+}
+
+#[test]
+fn a_refused_handshake_pauses_the_venues_connections() {
+    let (mut rig, conn) = Rig::live();
+    rig.closed(conn, &Closed { reason: "HTTP 429".into(), status: 429, retry_after_s: Some(90) });
+    rig.pass(89 * S);
+    assert!(!rig.has(|a| matches!(a, Action::Open { .. })));
+    rig.pass(2 * S);
+    rig.open();
+}
