@@ -123,6 +123,13 @@ impl Checker {
                 seen.has_last_update_id = true;
                 cursor.skip_value()
             }
+            (_, b'0'..=b'9') => {
+                let start = *cursor;
+                cursor.integer().map(drop).or_else(|_| {
+                    *cursor = start;
+                    cursor.skip_value()
+                })
+            }
             _ => cursor.skip_value(),
         }
     }
@@ -202,10 +209,27 @@ impl Steps {
     }
 }
 
+/// Digits at the start of `bytes`, eight at a time: most numbers are shorter than that on either side of the point.
 #[inline]
 fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().position(|b| !b.is_ascii_digit()).unwrap_or(bytes.len())
+    let mut seen = 0;
+    while let Some(eight) = bytes[seen..].first_chunk::<8>() {
+        // A byte is a digit where its high half is 3 and stays 3 when 6 is added.
+        let word = u64::from_le_bytes(*eight);
+        let high = (word & HIGH) ^ THREES;
+        let carried = (word.wrapping_add(SIXES) & HIGH) ^ THREES;
+        let other = high | carried;
+        if other != 0 {
+            return seen + (other.trailing_zeros() / 8) as usize;
+        }
+        seen += 8;
+    }
+    seen + bytes[seen..].iter().take_while(|b| b.is_ascii_digit()).count()
 }
+
+const HIGH: u64 = 0xF0F0_F0F0_F0F0_F0F0;
+const THREES: u64 = 0x3030_3030_3030_3030;
+const SIXES: u64 = 0x0606_0606_0606_0606;
 
 const fn common_divisor(mut a: u64, mut b: u64) -> u64 {
     while b != 0 {
@@ -235,6 +259,16 @@ mod tests {
         assert_eq!(steps(&["1", "0.00000001"]).as_deref(), Some("0.00000001"));
         assert_eq!((steps(&["0.000"]), steps(&[])), (None, None));
         assert_eq!(steps(&["7.0", "7.25"]).as_deref(), Some("0.25"), "what came before is scaled with it");
+    }
+
+    #[test]
+    fn digits_are_counted_at_any_length() {
+        for length in 0..40 {
+            for end in [&b""[..], b".", b"\"", b"/", b":", b"\xff\xff", b"\x00", b"a1234567890"] {
+                let text = [&b"9081726354"[..].repeat(4)[..length], end].concat();
+                assert_eq!(digits(&text), length, "{length} {end:?}");
+            }
+        }
     }
 
     #[test]

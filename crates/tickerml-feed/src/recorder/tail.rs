@@ -11,7 +11,7 @@ use tickerml_core::tape::{Cursor, RawBlock, Record, RecordKind};
 
 /// Time that an engine without a record sleeps before it asks to be woken: single records then come in one batch, and a
 /// busy feed never pays for a wake-up. The tape's clock is not touched by it.
-const BATCH: Duration = Duration::from_millis(2);
+const BATCH: Duration = Duration::from_millis(5);
 
 /// What [`EngineTail::fill`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
