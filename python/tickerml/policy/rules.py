@@ -141,16 +141,15 @@ class _Ladder:
         # The position is whole, so "below position_max" and "below its ceiling" are the same.
         self._cap = None if cap is None else math.ceil(cap.scaleb(info.qty_precision))
         self._memo = (0, 0)
+        self._size = self._sized(info.tick)
         self._buys: dict[int, None] = {}
         self._sells: dict[int, None] = {}
 
     def act(self, bid: int, ask: int, position: int, orders: Any) -> Sequence[Intent]:
         """What to cancel and send, given the touch, the reported position and the known orders of this instrument."""
-        instrument, qty = self.instrument, self._qty
+        instrument = self.instrument
         buys, sells = self._wanted(bid, ask) if bid != UNDEF_I64 != ask else ({}, {})
-        if qty is None and buys:
-            qty = quantity_worth(GRID_ORDER_QUOTE, bid, self._info)
-        cap = self._cap if self._cap is not None else self._levels * (qty or 0)
+        qty, cap = self._size
         if position >= cap:
             buys = {}
         if -position >= cap:
@@ -175,9 +174,15 @@ class _Ladder:
         if self._memo != (bid0, ask0):
             span = self._levels * step
             self._memo = (bid0, ask0)
+            self._size = self._sized(max(bid0, step))
             self._buys = dict.fromkeys(px for px in range(bid0, bid0 - span, -step) if px > 0)
             self._sells = dict.fromkeys(range(ask0, ask0 + span, step))
         return self._buys, self._sells
+
+    def _sized(self, px: int) -> tuple[int, int]:
+        """Quantity of an order and the position at which a side ends; auto follows the first buy's price."""
+        qty = self._qty if self._qty is not None else quantity_worth(GRID_ORDER_QUOTE, px, self._info)
+        return qty, self._cap if self._cap is not None else self._levels * qty
 
 
 Seen = tuple[int, int, float, float, int]
