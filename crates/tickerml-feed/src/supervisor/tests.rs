@@ -2,4 +2,5 @@
 mod faults;
 mod rig;
 mod rules;
+mod rules_tape;
 mod world;

@@ -1,0 +1,125 @@
+//! Rules about the tape, the engine's wishes, metadata and what the screen shows.
+use super::rig::*;
+use crate::supervisor::{Action, Closed};
+use tickerml_core::tape::RecordKind as K;
+
+const BTC: &str = "binance_spot:BTCUSDT";
+const DEPTH: &str = "btcusdt@depth@100ms";
+
+#[test]
+fn the_engine_can_ask_for_a_resync_and_write_its_records() {
+    let (mut rig, conn) = Rig::live();
+    rig.sup.command("resync", BTC, rig.now).unwrap();
+    assert_eq!(rig.state(BTC), "Buffering");
+    rig.pass(S);
+    rig.frame(conn, &diff(DEPTH, 11, 12, None));
+    let (id, _) = rig.request();
+    rig.answer(id, &snapshot(12));
+    assert_eq!(rig.state(BTC), "Live");
+    rig.sup.command("command", r#"{"do":"pause"}"#, rig.now).unwrap();
+    rig.sup.command("model_output", "{}", rig.now).unwrap();
+    assert_eq!(rig.records(K::Command), [r#"{"do":"pause"}"#]);
+    assert_eq!(rig.records(K::ModelOutput).len(), 1);
+    let want = br#"{"name":"resync","state":"crossed","detail":"binance_spot:BTCUSDT"}"#;
+    rig.sup.tape_mut().engine.push_back((K::Health, want.to_vec()));
+    rig.pass(20 * MS);
+    assert_eq!(rig.state(BTC), "Buffering");
+    assert!(rig.records(K::Health).iter().any(|h| h.contains("crossed")));
+    assert!(rig.sup.command("frame", "", rig.now).is_err());
+    assert!(rig.sup.command("resync", "binance_spot:X", rig.now).is_err());
+}
+
+#[test]
+fn an_unreadable_diff_costs_its_book_and_nothing_else() {
+    let (mut rig, conn) = Rig::live();
+    rig.pass(S);
+    let whole = diff(DEPTH, 11, 12, None);
+    rig.frame(conn, &whole[..whole.len() - 4]);
+    assert_eq!(rig.state(BTC), "Buffering");
+    rig.frame(conn, b"\xff not json");
+    rig.frame(conn, br#"{"result":null,"id":1}"#);
+    rig.frame(conn, &diff(DEPTH, 13, 14, None));
+    let (id, _) = rig.request();
+    rig.answer(id, &snapshot(14));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.bad_frames, rig.sup.counters.other_frames), ("Live", 2, 1));
+    assert_eq!(rig.records(K::Frame).len(), 5, "all are kept raw");
+}
+
+#[test]
+fn a_tape_that_stalls_closes_sockets_and_opens_them_again() {
+    let (mut rig, conn) = Rig::live();
+    rig.sup.tape_mut().stalled = true;
+    rig.pass(990 * MS);
+    assert!(rig.sup.blocked() && !rig.has(|a| matches!(a, Action::Close { .. })));
+    rig.pass(20 * MS);
+    assert!(rig.has(|a| *a == Action::Close { conn }));
+    rig.pass(5 * S);
+    assert!(!rig.has(|a| matches!(a, Action::Open { .. })));
+    rig.sup.tape_mut().stalled = false;
+    rig.pass(10 * MS);
+    rig.open();
+    rig.sup.tape_mut().failed = Some("disk gone".into());
+    rig.pass(20 * MS);
+    assert_eq!(rig.sup.fatal(), Some("tape: disk gone"));
+}
+
+#[test]
+fn a_stepped_clock_is_recorded_and_stamps_never_go_back() {
+    let (mut rig, conn) = Rig::live();
+    rig.sup.observe_wall(WALL - 3_600 * S, rig.now);
+    rig.frame(conn, &diff(DEPTH, 11, 12, None));
+    rig.pass(S);
+    rig.sup.observe_wall(WALL + 3_600 * S, rig.now);
+    rig.frame(conn, &diff(DEPTH, 13, 13, None));
+    let steps = rig.records(K::Clock);
+    assert!(steps[0].contains(r#""reanchored":false"#) && steps[1].contains(r#""reanchored":true"#), "{steps:?}");
+    let stamps: Vec<i64> = rig.sup.tape().records.iter().map(|r| r.stamp.recv_ns).collect();
+    assert!(stamps.is_sorted() && *stamps.last().unwrap() == WALL + 3_600 * S);
+    assert!(!rig.has(|a| matches!(a, Action::Close { .. } | Action::Open { .. })), "no reconnect");
+}
+
+#[test]
+fn stats_tell_streams_and_books() {
+    let (mut rig, conn) = Rig::live();
+    rig.frame(conn, &trade("btcusdt@trade", 1));
+    rig.pass(100 * MS);
+    let stats = serde_json::to_value(rig.sup.stats(rig.now)).unwrap();
+    assert_eq!((stats["frames"].as_u64(), stats["snapshots"].as_u64()), (Some(2), Some(1)));
+    assert_eq!((&stats["books"][0]["state"], &stats["open"][0]), (&"live".into(), &"binance_spot/public/0/a".into()));
+    assert_eq!(stats["streams"][1]["age_ms"], 100);
+    assert_eq!(stats["tape_lag"], 0);
+}
+
+#[test]
+fn a_changed_tick_is_a_new_instrument_and_a_new_book() {
+    let (mut rig, conn) = Rig::live();
+    for id in 11..80 {
+        rig.pass(S);
+        rig.frame(conn, &diff(DEPTH, id, id, None));
+    }
+    rig.frame(conn, &diff(DEPTH, 90, 90, None));
+    let (id, url) = rig.request();
+    assert!(url.contains("limit=5000"));
+    rig.answer(id, &ok(br#"{"lastUpdateId":90,"bids":[["1.0001","1"]],"asks":[]}"#));
+    let (id, url) = rig.request();
+    assert!(url.contains("exchangeInfo"), "a digit too many may be a new tick");
+    let finer = String::from_utf8(exchange_info(&["BTCUSDT"])).unwrap().replace("\"0.01\"", "\"0.0001\"");
+    rig.answer(id, &ok(finer.as_bytes()));
+    assert_eq!(rig.records(K::Instrument).len(), 2);
+    assert!(!rig.has(|a| matches!(a, Action::Open { .. })), "the sockets stay as they are");
+    rig.frame(conn, &diff(DEPTH, 91, 91, None));
+    rig.pass(S);
+    let (id, _) = rig.request();
+    rig.answer(id, &ok(br#"{"lastUpdateId":91,"bids":[["1.0001","1"]],"asks":[]}"#));
+    assert_eq!(rig.state(BTC), "Live");
+}
+
+#[test]
+fn a_refused_handshake_pauses_the_venues_connections() {
+    let (mut rig, conn) = Rig::live();
+    rig.closed(conn, &Closed { reason: "HTTP 429".into(), status: 429, retry_after_s: Some(90) });
+    rig.pass(89 * S);
+    assert!(!rig.has(|a| matches!(a, Action::Open { .. })));
+    rig.pass(2 * S);
+    rig.open();
+}
