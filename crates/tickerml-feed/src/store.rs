@@ -10,6 +10,7 @@ mod folder;
 mod lock;
 mod run;
 
+pub(crate) use disk::read_data;
 pub use disk::{Disk, Store, StoreFile};
 pub use error::{StoreError, StoreResult};
 pub(crate) use folder::read_header;

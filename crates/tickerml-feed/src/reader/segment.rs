@@ -1,12 +1,12 @@
 //! One segment's file, read block by block through a window.
 use super::Damaged;
-use crate::store::{SegmentPath, StoreError, StoreResult};
+use crate::store::{SegmentPath, StoreError, StoreResult, read_data};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use tickerml_core::error::Error;
 use tickerml_core::tape::{
-    BlockInfo, Closed, Damage, HEADER_LEN, Peek, SegmentHeader, SegmentId, Tail, beyond, peek, resolve,
+    BlockInfo, Closed, ClosedBy, Damage, HEADER_LEN, Peek, SegmentHeader, SegmentId, Tail, beyond, peek, resolve,
 };
 
 /// Bytes read at once: about ten blocks as they are on disk.
@@ -190,7 +190,11 @@ impl SegmentFile {
 
     /// Says what stands where no whole block does.
     fn read_other(&mut self) -> StoreResult<Found> {
-        let rest = self.bytes(self.offset, self.limit())?;
+        // Padding that was left out is padding: only where it is recorded as data it must be there.
+        let rest = match self.closed {
+            Some(_) => self.bytes(self.offset, self.limit())?,
+            None => self.data(self.offset, self.limit())?,
+        };
         let tail = resolve(&rest, &self.id, self.offset, self.closed.is_some());
         match tail {
             Tail::Damage(_, Some(resume), _) => {
@@ -215,7 +219,10 @@ impl SegmentFile {
         if self.len == closed.len {
             return Ok(Found::Done);
         }
-        let rest = self.bytes(closed.len, self.len)?;
+        let rest = match closed.by {
+            ClosedBy::Stop => self.bytes(closed.len, self.len)?,
+            ClosedBy::Successor => self.data(closed.len, self.len)?,
+        };
         Ok(self.tail(&beyond(&rest, &self.id, &closed)))
     }
 
@@ -225,6 +232,10 @@ impl SegmentFile {
             Tail::Cut(cut) => Found::Cut(cut.bytes),
             Tail::Damage(damage, ..) => Found::Damage(named(&self.name, damage)),
         }
+    }
+
+    fn data(&self, from: u64, to: u64) -> StoreResult<Vec<u8>> {
+        read_data(&self.file, from, to).map_err(|e| StoreError::io("segment", &self.path, &e))
     }
 
     fn bytes(&self, from: u64, to: u64) -> StoreResult<Vec<u8>> {

@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tickerml_core::tape::{BlockBuilder, RawBlock, RecordKind, utc_day};
+use tickerml_core::tape::{BLOCK_RAW, BlockBuilder, RawBlock, RecordKind, utc_day};
 
 /// Most bytes that wait for the disk before the sockets are no longer read (reliability.md 3.4).
 pub const QUEUE_BYTES: usize = 8 << 20;
 
 /// Buffers kept for use again.
 const SPARE_MAX: usize = 4;
+
+/// Size of a buffer: a full block and a frame beyond it.
+const BUFFER: usize = BLOCK_RAW + (64 << 10);
 
 /// Blocks between the three threads.
 pub(super) struct Queue {
@@ -69,7 +72,12 @@ impl Queue {
         if self.filling.is_empty() {
             return;
         }
-        let block = self.filling.take(self.spare.pop().unwrap_or_default());
+        let next = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER));
+        let mut block = self.filling.take(next);
+        if block.raw.len() < BUFFER / 2 {
+            // A quiet feed's small blocks must not hold a busy one's memory while the engine's ring keeps them.
+            block.raw.shrink_to_fit();
+        }
         self.ring_bytes += block.raw.len();
         self.unwritten_bytes += block.raw.len();
         self.unwritten += 1;
@@ -84,7 +92,9 @@ impl Queue {
         while self.ring.len() > self.unwritten && self.ring_bytes > self.ring_bytes_max {
             let Some(block) = self.ring.pop_front() else { break };
             self.ring_bytes -= block.raw.len();
-            if let Some(block) = Arc::into_inner(block).filter(|_| self.spare.len() < SPARE_MAX) {
+            if let Some(block) =
+                Arc::into_inner(block).filter(|b| b.raw.capacity() >= BUFFER && self.spare.len() < SPARE_MAX)
+            {
                 self.spare.push(block.raw);
             }
         }
@@ -214,8 +224,10 @@ impl Shared {
     }
 
     /// For the writer: the oldest block that waits is durable.
-    pub(super) fn written(&self, block: &RawBlock, starved: Option<PathBuf>) {
+    pub(super) fn written(&self, block: Arc<RawBlock>, starved: Option<PathBuf>) {
         self.durable_pos.store(block.next_pos(), Ordering::Release);
+        // The queue's own reference is then the last one, and its buffer is used again.
+        drop(block);
         let mut queue = self.lock();
         queue.disk_full = starved;
         queue.written();

@@ -1,6 +1,7 @@
 //! Where a tape goes on after its process ended, however that was.
-use crate::store::{StoreError, StoreResult, TapeFolder};
+use crate::store::{StoreError, StoreResult, TapeFolder, read_data};
 use sha2::{Digest, Sha256};
+use std::fs::File;
 use std::path::Path;
 use tickerml_core::tape::scan;
 
@@ -32,7 +33,8 @@ pub fn resume(folder: &Path) -> StoreResult<Resume> {
         tape => tape?,
     };
     for (n, segment) in tape.segments().iter().rev().enumerate() {
-        let bytes = std::fs::read(&segment.path).map_err(|e| StoreError::io("segment", &segment.path, &e))?;
+        let file = File::open(&segment.path).and_then(|file| read_data(&file, 0, file.metadata()?.len()));
+        let bytes = file.map_err(|e| StoreError::io("segment", &segment.path, &e))?;
         let scan = scan(&bytes, &segment.id, None)?;
         if n == 0 {
             found.epoch = segment.id.epoch + 1;

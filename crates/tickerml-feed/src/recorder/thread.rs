@@ -47,6 +47,7 @@ impl Thread {
         while let Some(block) = self.shared.next_block(self.interval) {
             if block.count > 0 {
                 self.write(&block)?;
+                self.shared.written(block, self.writer.starved_path());
             } else if self.writer.starved() {
                 self.writer.retry_space();
                 self.shared.wait_for_space(self.writer.starved_path(), RETRY);
@@ -65,7 +66,6 @@ impl Thread {
             match self.writer.write(&self.packed) {
                 Ok(()) => {
                     self.writer.retry_space();
-                    self.shared.written(block, self.writer.starved_path());
                     return Ok(());
                 }
                 Err(StoreError::DiskFull { path }) => {

@@ -72,6 +72,28 @@ impl Store for Disk {
     }
 }
 
+/// Bytes looked at together for zeros.
+const CHUNK: usize = 1 << 20;
+
+/// The bytes from `from` to `to` of a segment without the zeros at their end, as far as those fill whole chunks: a
+/// preallocated segment is mostly padding, and that is not worth memory.
+pub(crate) fn read_data(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let (zeros, mut chunk) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let (mut bytes, mut padding, mut at) = (Vec::new(), 0, from);
+    while at < to {
+        let length = (to - at).min(CHUNK as u64) as usize;
+        file.read_exact_at(&mut chunk[..length], at)?;
+        if chunk[..length] == zeros[..length] {
+            padding += length;
+        } else {
+            bytes.resize(bytes.len() + std::mem::take(&mut padding), 0);
+            bytes.extend_from_slice(&chunk[..length]);
+        }
+        at += length as u64;
+    }
+    Ok(bytes)
+}
+
 /// Makes the name of `path` durable.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
