@@ -6,6 +6,11 @@ CARGO ?= cargo
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 DURATION ?=
+# The soak: kills and seeds of faults, and where to begin, so that a long one can go on.
+KILLS ?= 200
+SEEDS ?= 2000
+FIRST ?= 1
+PY_SOURCES := python tests $(wildcard benches)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 # Prints the packages of the named extra ("" is the core), so that pip installs them without a build.
 WANTS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
@@ -33,22 +38,23 @@ test-python: dev  ## pytest against the built module
 lint: dev  ## formatting, clippy, ruff, mypy --strict, stubs equal to the module
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(BIN)/ruff check python tests benches
-	$(BIN)/ruff format --check python tests benches
+	$(BIN)/ruff check $(PY_SOURCES)
+	$(BIN)/ruff format --check $(PY_SOURCES)
 	$(BIN)/mypy
 	$(BIN)/stubtest tickerml._native --mypy-config-file pyproject.toml --concise
 
 format: dev  ## put Rust and Python into the one format
 	$(CARGO) fmt --all
-	$(BIN)/ruff check --fix python tests benches
-	$(BIN)/ruff format python tests benches
+	$(BIN)/ruff check --fix $(PY_SOURCES)
+	$(BIN)/ruff format $(PY_SOURCES)
 
 bench: dev  ## speed and memory of each stage; writes target/bench.json; never a timed test
 	$(CARGO) bench --workspace --exclude tickerml-py
-	$(BIN)/python benches/bench_pipeline.py
+	$(if $(wildcard benches/bench_pipeline.py),$(BIN)/python benches/bench_pipeline.py)
 
-soak: dev  ## hours: 200 kills, 2,000 seeds of faults, fuzzing; resumable by seed
-	$(BIN)/python -m pytest -m soak
+soak: dev  ## long: KILLS=200 kills of a run, SEEDS=2000 seeds of faults in virtual time from FIRST=1 on
+	TICKERML_SOAK_FIRST=$(FIRST) TICKERML_SOAK_SEEDS=$(SEEDS) $(CARGO) test --release -p tickerml-venue --test seeds -- --nocapture
+	$(BIN)/python -m pytest -s -m soak --kills $(KILLS)
 
 clean:  ## remove what was built
 	rm -rf $(VENV) target
