@@ -1,0 +1,186 @@
+"""`kill -9` of `tickerml run` at random moments, restarted each time, against a venue in a process of its own.
+
+Beside it an observer, `tickerml collect` in another data folder, hears the same venue and is never killed: what the
+killed run lacks must lie in a downtime. In the end the ledger is the fold of the tape, row by row.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import COMMAND, Running, serving, tickerml
+from fold import Rows, fold, ledger_rows, up_to
+from tape_reader import CONNECT, EPOCH, FRAME, Record, Trade, records, trades
+
+pytest.importorskip("tickerml._native", reason="the native module is not built")
+
+PROBE = [sys.executable, str(Path(__file__).parent / "soak_probe.py")]
+SLACK_NS = 3_000_000_000
+"""Two processes of a busy machine hear one frame at most this far apart."""
+EARLY_FRAC = 0.3
+"""Kills while the process still starts, reads its tape or connects."""
+
+
+@dataclass
+class Story:
+    """What happened, for the checks and the report. Stamps are of the wall clock, ns."""
+
+    begun_ns: list[int] = field(default_factory=list)
+    handled_s: list[float] = field(default_factory=list)
+    live_s: list[float] = field(default_factory=list)
+    killed_ns: list[int] = field(default_factory=list)
+    ledgers: list[tuple[Rows, tuple[Any, ...] | None]] = field(default_factory=list)
+
+
+def test_ten_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    kill_and_check(tmp_path, request.config.getoption("--kills") or 10, request.config.getoption("--seed"))
+
+
+@pytest.mark.soak
+def test_two_hundred_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    kill_and_check(tmp_path, request.config.getoption("--kills") or 200, request.config.getoption("--seed"))
+
+
+def kill_and_check(place: Path, kills: int, seed: int) -> None:
+    """The whole story: kills, an orderly stop, every check, and what was measured on stdout."""
+    data, seen = place / "data", place / "seen"
+    data.mkdir()
+    seen.mkdir()
+    with serving(place, "--seed", str(seed), "--speed", "2") as (_venue, url):
+        with Running([*COMMAND, "--data", str(seen), "--json", "collect", "--at", url], seen) as observer:
+            observed = observer.line_with("starting run ").split()[2]
+            story, result = killed_run(data, url, kills, random.Random(seed))
+            observer.stop()
+    run = result["run"]
+    tape = data / "tapes" / run
+    check_tape(data, run, story)
+    check_trades(list(trades(tape)), list(trades(seen / "tapes" / observed)), list(records(tape)))
+    check_ledger(data / "runs" / run / "ledger.sqlite", tape, place / "again.sqlite", story, result)
+    report(story, list(records(tape)), result)
+
+
+def killed_run(data: Path, url: str, kills: int, chance: random.Random) -> tuple[Story, dict[str, Any]]:
+    """Kills at seeded moments; the last process is left alone until it trades, and stopped by SIGTERM."""
+    story = Story()
+    for _ in range(kills):
+        with begin(data, url, story) as process:
+            if chance.random() > EARLY_FRAC:
+                story.handled_s.append(reached(process, "handled", story))
+            assert not process.ends_within(chance.uniform(0, 1.5)), "".join(process.said)
+            story.killed_ns.append(time.time_ns())
+            process.kill()
+        story.ledgers += [ledger_rows(path) for path in data.glob("runs/*/ledger.sqlite") if has_cursor(path)]
+    with begin(data, url, story) as process:
+        story.handled_s.append(reached(process, "handled", story))
+        story.live_s.append(reached(process, "live", story))
+        assert not process.ends_within(1.0), "".join(process.said)
+        return story, json.loads(process.stop())
+
+
+def begin(data: Path, url: str, story: Story) -> Running:
+    story.begun_ns.append(time.time_ns())
+    words = ["--data", str(data), "--json", "run", "--at", url, "--policy", "grid"]
+    return Running([*PROBE, *words], data)
+
+
+def reached(process: Running, what: str, story: Story) -> float:
+    """Seconds from the start of the process to what its probe says."""
+    return (int(process.line_with(f"probe {what}").split()[2]) - story.begun_ns[-1]) / 1e9
+
+
+def has_cursor(path: Path) -> bool:
+    """Whether the ledger got as far as having its tables; a kill may come before."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("PRAGMA user_version").fetchone()[0] > 0
+
+
+def check_tape(data: Path, run: str, story: Story) -> None:
+    """One run over all starts, nothing damaged, nothing missing; cut tails are what a kill leaves."""
+    assert [path.name for path in (data / "runs").iterdir()] == [run], "each start goes on with the same run"
+    info = json.loads((data / "runs" / run / "run.json").read_text())
+    assert info["state"] == "ended"
+    verified = tickerml(data, "data", "verify", run)
+    assert (verified["ok"], verified["damaged"], verified["missing_records"]) == (True, [], 0)
+    assert all(row["crossed"] == 0 for row in verified["instruments"])
+    starts = [json.loads(r.bytes)["epoch"] for r in records(data / "tapes" / run) if r.kind == EPOCH]
+    assert starts == sorted(set(starts))
+    assert len(starts) <= len(story.begun_ns)
+
+
+def check_trades(ours: list[Trade], observed: list[Trade], tape: list[Record]) -> None:
+    """No trade twice, none out of order, and every one that the observer has and we lack fell into a downtime."""
+    spans = downtimes(tape)
+    for stream in {trade.stream for trade in observed}:
+        have = [t for t in ours if t.stream == stream]
+        for before, after in itertools.pairwise(have):
+            assert after.id > before.id, "a trade twice, or out of order"
+            if after.record.epoch == before.record.epoch:
+                assert after.id == before.id + 1, f"{stream}: lost within a process"
+        ids = {t.id for t in have}
+        lacking = [t for t in observed if t.stream == stream and have[0].id < t.id < have[-1].id and t.id not in ids]
+        for trade in lacking:
+            at = trade.record.ts_ns
+            assert any(first - SLACK_NS <= at <= last + SLACK_NS for first, last in spans), f"{stream} {trade.id}"
+
+
+def downtimes(tape: list[Record]) -> list[tuple[int, int]]:
+    """From the last record of each process to the first frame of the next one."""
+    last = {r.epoch: r.ts_ns for r in tape}
+    first: dict[int, int] = {}
+    for r in tape:
+        if r.kind == FRAME:
+            first.setdefault(r.epoch, r.ts_ns)
+    return [(last[a], first.get(b, last[b])) for a, b in itertools.pairwise(sorted(last))]
+
+
+def check_ledger(path: Path, tape: Path, again: Path, story: Story, result: dict[str, Any]) -> None:
+    """The ledger at the end and after each kill is the fold of the tape; no fill twice; one digest."""
+    digest = fold(tape, again)
+    assert digest == result["digest"]
+    truth, cursor = ledger_rows(again)
+    on_file, at = ledger_rows(path)
+    for table, rows in truth.items():
+        assert on_file[table] == rows, table
+    assert at == cursor
+    assert len(truth["fills"]) == result["fills"] > 0
+    keys = [row[4:5] + row[6:] for row in truth["fills"]]
+    assert len(set(keys)) == len(keys)
+    for rows, cursor in story.ledgers:
+        assert rows == up_to(truth, cursor[1] if cursor else -1)
+    assert tickerml(tape.parent.parent, "replay", tape.name, "--batch-events", "1000")["digest"] == digest
+
+
+def report(story: Story, tape: list[Record], result: dict[str, Any]) -> None:
+    """What was measured; no test rests on it."""
+    last = {r.epoch: r.ts_ns for r in tape}
+    connected = {r.epoch: r.ts_ns for r in reversed(tape) if r.kind == CONNECT}
+    ends = sorted(last.values())[:-1]
+    lost_ms = [(min(k for k in story.killed_ns if k >= end) - end) / 1e6 for end in ends if end <= story.killed_ns[-1]]
+    numbers = sorted(story.handled_s)
+    print(
+        f"\nkills {len(story.killed_ns)}  processes that recorded {len(last)}, connected {len(connected)}"
+        f"  records {len(tape)}  fills {result['fills']}  orders {result['orders']}"
+        f"\nfrom start to the first new frame handled, s: median {statistics.median(numbers):.2f}"
+        f"  p90 {numbers[int(0.9 * (len(numbers) - 1))]:.2f}  max {numbers[-1]:.2f}  (n={len(numbers)})"
+        f"\nfrom the last record on the tape to the kill, ms: median {statistics.median(lost_ms):.0f}"
+        f"  max {max(lost_ms):.0f}"
+    )
+
+
+def test_a_ledger_that_differs_is_told(tmp_path: Path) -> None:
+    """The comparison itself can fail: one changed row of a copy is seen."""
+    truth: Rows = {"fills": [("r", 1, "fills", 0, 5)], "orders": []}
+    assert up_to(truth, 0) == {"fills": [], "orders": []}
+    assert up_to(truth, 1) == truth
