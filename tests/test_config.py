@@ -101,6 +101,7 @@ OUT_OF_RANGE = [
     ("execution", ("maker_bps", "binance_spot"), 100_000, "basis points: 10 means 0.1 %"),
     ("execution", ("entry_ms", "binance_us"), -1, "greater than or equal to 0"),
     ("execution", ("taker_bps", "binance_us"), 7.55555, "fewer decimals (basis points"),
+    ("execution", ("depth",), 10, "known here: 20"),
     ("execution", ("clock",), "fixed:soon", "fixed: and a number of nanoseconds"),
     ("execution", ("queue",), "risk_avers", "did you mean risk_averse?"),
     ("execution", ("balance", "usdt"), "1", "write it in capitals"),
@@ -191,13 +192,13 @@ def test_the_strongest_layer_wins_key_by_key(tmp_path: Path) -> None:
     xdg, local, given = tmp_path / "xdg" / "tickerml", tmp_path / "config", tmp_path / "given"
     for folder, value in ((xdg, 1), (local, 2), (given, 3)):
         folder.mkdir(parents=True)
-        keys = ["step_ms", "depth", "reorder_ms"][: 4 - value]
+        keys = ["step_ms", "base_latency_ms", "reorder_ms"][: 4 - value]
         (folder / "execution_config.yaml").write_text("".join(f"{key}: {value}\n" for key in keys))
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}
 
     def got(folder: Path | None, **more: Any) -> tuple[int, int, int, int]:
         e = load(folder, environ={**environ, **more.pop("environ", {})}, cwd=tmp_path, **more).config.execution
-        return e.step_ms, e.depth, e.reorder_ms, e.seed
+        return e.step_ms, int(e.base_latency_ms), e.reorder_ms, e.seed
 
     assert got(None) == (2, 2, 1, 1)
     assert got(given) == (3, 2, 1, 1)
@@ -206,7 +207,7 @@ def test_the_strongest_layer_wins_key_by_key(tmp_path: Path) -> None:
     assert got(given, environ=env, sets=[("step_ms", "5"), ("seed", "9")]) == (5, 2, 1, 9)
     loaded = load(given, environ={**environ, **env}, cwd=tmp_path)
     assert loaded.origin(("execution", "step_ms")) == "environment TICKERML__EXECUTION__STEP_MS"
-    assert loaded.origin(("execution", "depth")) == f"{local}/execution_config.yaml:2"
+    assert loaded.origin(("execution", "base_latency_ms")) == f"{local}/execution_config.yaml:2"
 
 
 @pytest.mark.parametrize("name", FLAT)

@@ -210,7 +210,7 @@ class Execution(Section):
     """execution_config.yaml: the settings of contract.md by their names."""
 
     step_ms: Annotated[int, Field(ge=1, le=60_000)]
-    depth: Annotated[int, Field(ge=1, le=1000)]
+    depth: Literal[20]
     queue: Literal["risk_averse"]
     exchange: Literal["shared"]
     report_rule: Literal["causal"]
