@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tickerml import errors
 from tickerml.cli import main
 from tickerml.config.layers import FILES
 
@@ -206,6 +207,37 @@ def test_doctor_reports_and_never_raises(place: Path, capsys: pytest.CaptureFixt
     (place / "conf" / "kafka_config.yaml").write_text("brokerz: x\n")
     found = json.loads(call(capsys, "doctor", "--json", "--config", "conf")[1])
     assert [c["state"] for c in found["checks"] if c["name"] == "config"] == ["fail"]
+
+
+RAISED: list[tuple[BaseException, int, str]] = [
+    (errors.TickerError("no"), 1, "no"),
+    (errors.NotFoundError("x: none"), 3, "x: none"),
+    (errors.ConfigError(["a.yaml:1 k: bad", "a.yaml:2 l: bad"]), 4, "a.yaml:1 k: bad\na.yaml:2 l: bad"),
+    (errors.DeadlineError("late"), 5, "late"),
+    (errors.UnsoundDataError("torn"), 6, "torn"),
+    (FileNotFoundError(2, "No such file or directory", "/x"), 3, "/x: No such file or directory"),
+    (PermissionError(13, "Permission denied", "/x"), 1, "/x: Permission denied"),
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (BrokenPipeError(), 0, ""),
+]
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(("error", "code", "line"), RAISED, ids=lambda part: type(part).__name__)
+def test_every_error_has_its_exit_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tickerml.sources.catalog.catalog", broken)
+    monkeypatch.setattr("sys.stdout", sys.stdout)
+    got, out, err = call(capsys, "data", "list")
+    assert (got, out, err.strip()) == (code, "", line)
+
+
+def test_every_error_of_the_tree_was_raised_here() -> None:
+    assert {getattr(errors, name) for name in errors.__all__} <= {type(error) for error, _, _ in RAISED}
 
 
 def test_a_defect_is_one_line_unless_debugging(
