@@ -108,7 +108,8 @@ class Running:
         return out
 
     def _over(self) -> str:
-        assert self.process.stdout is not None and self.process.stderr is not None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
         out = self.process.stdout.read()
         self.process.wait(timeout=WAIT_S)
         self._reader.join(timeout=WAIT_S)

@@ -55,11 +55,13 @@ def kill_and_check(place: Path, kills: int, seed: int) -> None:
     data, seen = place / "data", place / "seen"
     data.mkdir()
     seen.mkdir()
-    with serving(place, "--seed", str(seed), "--speed", "2") as (_venue, url):
-        with Running([*COMMAND, "--data", str(seen), "--json", "collect", "--at", url], seen) as observer:
-            observed = observer.line_with("starting run ").split()[2]
-            story, result = killed_run(data, url, kills, random.Random(seed))
-            observer.stop()
+    with (
+        serving(place, "--seed", str(seed), "--speed", "2") as (_venue, url),
+        Running([*COMMAND, "--data", str(seen), "--json", "collect", "--at", url], seen) as observer,
+    ):
+        observed = observer.line_with("starting run ").split()[2]
+        story, result = killed_run(data, url, kills, random.Random(seed))
+        observer.stop()
     run = result["run"]
     tape = data / "tapes" / run
     check_tape(data, run, story)
