@@ -1,59 +1,28 @@
 """Whole commands as processes against the exchange on loopback: record, stop, resume, replay, convert, backtest."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
+from commands import COMMAND, Running, serving, tickerml
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
 
-COMMAND = [sys.executable, "-c", "from tickerml.cli import main; main()"]
 DIGEST_CHARS = 64
 RESULT = {"digest", "late_rows", "overrides", "views", "orders", "fills", "refused", "pnl_quote", "fees_quote",
           "funding_quote", "max_drawdown_frac", "events", "cpu_s", "engine_cpu_s"}  # fmt: skip
 
 
-def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TICKERML")}
-    return {**kept, "HOME": "/nonexistent", **more}
+EACH_SECOND = {"TICKERML__MONITORING__STATUS_INTERVAL_S": "1"}
 
 
-def tickerml(data: Path, *words: str, code: int = 0, **more: str) -> Any:
-    """Runs a command with `--json` in an empty place; gives its object, or its stderr where it must fail."""
-    done = subprocess.run(
-        [*COMMAND, "--data", str(data), "--json", *words], capture_output=True, text=True, check=False, cwd=data,
-        env=environment(**more), timeout=120,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout) if code == 0 else done.stderr
-
-
-def started(data: Path, *words: str, until: str = " run ") -> tuple[subprocess.Popen[str], str]:
-    """A live command that goes on until it is told to stop, once it says `until`; it says how it is every second."""
-    process = subprocess.Popen(
-        [*COMMAND, "--data", str(data), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=data, env=environment(TICKERML__MONITORING__STATUS_INTERVAL_S="1"),
-    )  # fmt: skip
-    assert process.stderr is not None
-    first = line_with(process.stderr, " run ")
-    if until not in first:
-        line_with(process.stderr, until)
-    return process, first
-
-
-def line_with(stream: IO[str], word: str) -> str:
-    for line in stream:
-        if word in line:
-            return line
-    raise AssertionError(f"the command ended without saying {word!r}")
+def live(data: Path, *words: str) -> Running:
+    """A live command that says how it is every second."""
+    return Running([*COMMAND, "--data", str(data), *words], data, **EACH_SECOND)
 
 
 @pytest.fixture(scope="module")
@@ -152,21 +121,24 @@ def test_books_by_instrument_and_time(recorded: tuple[Path, str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_and_a_second_instance_is_told(number: int, control_url: str, tmp_path: Path) -> None:
-    process, line = started(tmp_path, "collect", "--at", control_url)
-    assert line.startswith("starting run ")
-    error = tickerml(tmp_path, "collect", "--at", control_url, "--new", code=1)
-    assert str(process.pid) in error
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert out.split()[1] in line
+    with live(tmp_path, "collect", "--at", control_url) as collecting:
+        line = collecting.line_with("starting run ")
+        error = tickerml(tmp_path, "collect", "--at", control_url, "--new", code=1)
+        assert str(collecting.process.pid) in error
+        assert collecting.stop(number).split()[1] in line
+
+
+def killed_once_live(data: Path, *words: str) -> str:
+    """Starts a command, kills it when its four books are live, and gives its run."""
+    with live(data, *words) as command:
+        run = command.line_with("starting run ").split()[2]
+        command.line_with("live 4/4")
+        command.kill()
+    return run
 
 
 def test_a_killed_recording_goes_on_with_its_run(control_url: str, tmp_path: Path) -> None:
-    process, line = started(tmp_path, "collect", "--at", control_url, until="live 4/4")
-    run = line.split()[2]
-    process.kill()
-    process.communicate(timeout=60)
+    run = killed_once_live(tmp_path, "collect", "--at", control_url)
     assert "ended" not in json.loads((tmp_path / "runs" / run / "run.json").read_text())["state"]
     result = tickerml(tmp_path, "collect", "--at", control_url, "--duration", "1s")
     assert result["run"] == run
@@ -194,10 +166,7 @@ def test_a_demo_trades_and_its_replay_gives_the_same_digest(tmp_path: Path) -> N
 
 def test_a_killed_run_goes_on_and_no_fill_is_lost_or_doubled(control_url: str, tmp_path: Path) -> None:
     words = ("run", "--at", control_url, "--policy", "grid")
-    process, line = started(tmp_path, *words, until="live 4/4")
-    process.kill()
-    process.communicate(timeout=60)
-    run = line.split()[2]
+    run = killed_once_live(tmp_path, *words)
     result = tickerml(tmp_path, *words, "--duration", "3s")
     assert result["run"] == run
     assert result["fills"] > 0
@@ -211,15 +180,7 @@ def test_an_unreachable_venue_is_one_line(tmp_path: Path) -> None:
 
 
 def test_venue_serve_says_where_and_stops(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "venue", "serve", "--json"], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()
-    )
-    assert process.stdout is not None
-    urls = json.loads(process.stdout.readline())
-    assert urls.keys() >= {"ws_url", "rest_url", "control_url"}
-    result = tickerml(tmp_path, "collect", "--at", urls["control_url"], "--instrument", "binance_spot:ETHUSDT",
-                      "--duration", "1s")  # fmt: skip
-    assert result["frames"] > 0
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    with serving(tmp_path) as (venue, url):
+        words = ("--instrument", "binance_spot:ETHUSDT", "--duration", "1s")
+        assert tickerml(tmp_path, "collect", "--at", url, *words)["frames"] > 0
+        venue.stop(signal.SIGTERM)
