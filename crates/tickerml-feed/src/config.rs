@@ -94,6 +94,13 @@ pub struct StreamPlan {
     pub is_depth: bool,
 }
 
+impl StreamPlan {
+    /// Instrument and stream, for records and messages.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.instrument, self.name)
+    }
+}
+
 /// One pair of slots that carries the same streams; one of them is open, both during a hand-over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardPlan {

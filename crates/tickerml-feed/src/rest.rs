@@ -150,18 +150,20 @@ impl RestQueue {
         self.sent.take_if(|sent| now_ns - sent.sent_ns >= ANSWER_MAX_NS)
     }
 
-    /// Counts what the venue says we used, and pauses when it says so.
-    pub fn obey(&mut self, answer: &RestAnswer, now_ns: i64) {
+    /// Counts what the venue says we used, and pauses when it says so: then for how long, ns.
+    pub fn obey(&mut self, answer: &RestAnswer, now_ns: i64) -> Option<i64> {
         if let Some(used) = answer.number("x-mbx-used-weight-1m").and_then(|n| u32::try_from(n).ok()) {
             self.weight.observe(now_ns, used);
         }
         let default_ns = match answer.status {
             429 => PAUSE_429_NS,
             418 => PAUSE_418_NS,
-            _ => return,
+            _ => return None,
         };
         let asked_ns = answer.number("retry-after").map(|s| s.clamp(1, PAUSE_MAX_S) * 1_000_000_000);
-        self.paused_until_ns = self.paused_until_ns.max(now_ns.saturating_add(asked_ns.unwrap_or(default_ns)));
+        let pause_ns = asked_ns.unwrap_or(default_ns);
+        self.paused_until_ns = self.paused_until_ns.max(now_ns.saturating_add(pause_ns));
+        Some(pause_ns)
     }
 
     /// Puts a failed request back, half a second later, then one, then two.

@@ -364,6 +364,7 @@ impl<T: Tape> Supervisor<T> {
         self.append(kind, slot, now_ns, value.to_string().as_bytes());
     }
 
+    /// A HEALTH record. Its slot is a connection's only where something came by it: readers count that as a sign of life.
     fn health(&mut self, slot: u16, now_ns: i64, name: &str, state: &str, detail: &str) {
         self.append_json(RecordKind::Health, slot, now_ns, &json!({"name": name, "state": state, "detail": detail}));
     }

@@ -16,7 +16,7 @@ const SNAPSHOT_SPACING_NS: i64 = 500_000_000;
 impl<T: Tape> Supervisor<T> {
     /// A decoded head: the stream lives, and a diff moves its book.
     pub(super) fn route(&mut self, lane: usize, head: Head<'_>, frame: &[u8], now_ns: i64) {
-        let Lane { shard, slot, .. } = self.lanes[lane];
+        let shard = self.lanes[lane].shard;
         let Some(stream) = self.stream_index(shard, head.stream) else {
             self.counters.other_frames += 1;
             return;
@@ -24,8 +24,8 @@ impl<T: Tape> Supervisor<T> {
         self.lanes[lane].saw(stream);
         let resumed = self.shards[shard].lives[stream].on_frame(now_ns);
         if resumed {
-            let detail = self.shards[shard].plan.streams[stream].name.clone();
-            self.health(slot, now_ns, "stream", "live", &detail);
+            let detail = self.shards[shard].plan.streams[stream].label();
+            self.health(0, now_ns, "stream", "live", &detail);
         }
         if head.channel == Channel::Depth {
             let symbol = self.shards[shard].plan.streams[stream].symbol;

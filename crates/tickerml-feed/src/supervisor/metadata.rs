@@ -93,7 +93,7 @@ impl<T: Tape> Supervisor<T> {
             self.plan.venues[venue].venue,
             way_out(self.plan.venues[venue].venue, status)
         );
-        self.health(self.plan.rest_slots[venue], now_ns, "venue", "blocked", &text);
+        self.health(0, now_ns, "venue", "blocked", &text);
         self.errors.push(text.clone());
         self.venues[venue].blocked = Some(text);
         for lane in 0..self.lanes.len() {

@@ -73,7 +73,11 @@ impl<T: Tape> Supervisor<T> {
 
     fn conclude(&mut self, venue: usize, sent: Sent, now_ns: i64, answer: &RestAnswer) {
         self.record_answer(venue, sent, now_ns, answer);
-        self.venues[venue].rest.obey(answer, now_ns);
+        if let Some(pause_ns) = self.venues[venue].rest.obey(answer, now_ns) {
+            let name = self.plan.venues[venue].venue;
+            let detail = format!("{name}: REST, HTTP {}: {} s", answer.status, pause_ns / 1_000_000_000);
+            self.health(0, now_ns, "budget", "paused", &detail);
+        }
         if matches!(answer.status, 451 | 403) {
             let url = self.plan.venues[venue].rest_url.clone();
             self.block_venue(venue, answer.status, url, now_ns);

@@ -122,6 +122,8 @@ impl<T: Tape> Supervisor<T> {
         let ready_ns = venue.connects.ready_at(now_ns, 1).max(venue.connect_after_ns);
         if ready_ns > now_ns {
             self.lanes[lane].phase = Phase::Waiting { until_ns: ready_ns };
+            let detail = format!("{}: connections, {} ms", self.slot_name(lane), (ready_ns - now_ns) / 1_000_000);
+            self.health(0, now_ns, "budget", "paused", &detail);
             return;
         }
         venue.connects.spend(now_ns, 1);
@@ -133,14 +135,14 @@ impl<T: Tape> Supervisor<T> {
     }
 
     fn check_lane(&mut self, lane: usize, now_ns: i64) {
-        let Lane { heard_ns, pinged_ns, slot, .. } = self.lanes[lane];
+        let Lane { heard_ns, pinged_ns, .. } = self.lanes[lane];
         if now_ns - heard_ns >= SILENT_MAX_NS {
             self.fail_lane(lane, now_ns, "silent for 10 s");
         } else if now_ns - heard_ns >= PING_AFTER_NS && pinged_ns.is_none() {
             self.lanes[lane].pinged_ns = Some(now_ns);
             self.actions.push(Action::Ping { conn: self.lanes[lane].conn() });
             let detail = self.slot_name(lane).to_owned();
-            self.health(slot, now_ns, "ping", "sent", &detail);
+            self.health(0, now_ns, "ping", "sent", &detail);
         }
     }
 
@@ -177,7 +179,7 @@ impl<T: Tape> Supervisor<T> {
         self.actions.push(Action::Close { conn: self.lanes[lane].conn() });
         if matches!(before, Phase::Opening { .. }) {
             let detail = format!("{}: {reason}", self.slot_name(lane));
-            self.health(slot, now_ns, "connect", "failed", &detail);
+            self.health(0, now_ns, "connect", "failed", &detail);
             return;
         }
         let record = json!({"slot": self.slot_name(lane), "reason": reason});
@@ -238,8 +240,8 @@ impl<T: Tape> Supervisor<T> {
     fn handover_record(&mut self, shard: usize, now_ns: i64, state: &str) {
         let side = if state == "begin" { 1 - self.shards[shard].active } else { self.shards[shard].active };
         let lane = self.lane_of(shard, side);
-        let (slot, detail) = (self.lanes[lane].slot, self.slot_name(lane).to_owned());
-        self.health(slot, now_ns, "handover", state, &detail);
+        let detail = self.slot_name(lane).to_owned();
+        self.health(0, now_ns, "handover", state, &detail);
     }
 
     pub(super) const fn lane_of(&self, shard: usize, side: usize) -> usize {

@@ -26,11 +26,10 @@ impl<T: Tape> Supervisor<T> {
 
     fn stale_stream(&mut self, shard: usize, stream: usize, silence: Silence, now_ns: i64) {
         let plan = &self.shards[shard].plan.streams[stream];
-        let (name, symbol, is_depth) = (plan.name.clone(), plan.symbol, plan.is_depth);
+        let (name, symbol, is_depth) = (plan.label(), plan.symbol, plan.is_depth);
         if silence == Silence::Began {
             self.counters.stale += 1;
-            let slot = self.shards[shard].plan.slots[self.shards[shard].active];
-            self.health(slot, now_ns, "stream", "stale", &name);
+            self.health(0, now_ns, "stream", "stale", &name);
         }
         if is_depth && self.shards[shard].plan.role == Role::Public {
             self.shards[shard].books[symbol].tracks.iter_mut().for_each(crate::track::Track::on_silence);
@@ -43,7 +42,7 @@ impl<T: Tape> Supervisor<T> {
         if l.silent_told || l.age_ns(now_ns).is_none_or(|age| age < FIRST_DATA_NS) {
             return;
         }
-        let (shard, slot, seen) = (l.shard, l.slot, l.seen.clone());
+        let (shard, seen) = (l.shard, l.seen.clone());
         self.lanes[lane].silent_told = true;
         let quiet: Vec<usize> = (0..seen.len()).filter(|&s| !seen[s]).collect();
         let has_depth = self.shards[shard].plan.streams.iter().any(|s| s.is_depth);
@@ -53,7 +52,7 @@ impl<T: Tape> Supervisor<T> {
         }
         for stream in quiet {
             let plan = self.shards[shard].plan.streams[stream].clone();
-            self.health(slot, now_ns, "stream", "silent", &plan.name);
+            self.health(0, now_ns, "stream", "silent", &plan.label());
             if plan.is_depth {
                 self.want_probe(shard, plan.symbol, now_ns);
             }

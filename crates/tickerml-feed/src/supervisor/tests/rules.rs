@@ -217,6 +217,7 @@ fn retry_after_is_honoured_and_late_answers_are_ignored() {
     rig.pass(10 * MS);
     let (id, _) = rig.request();
     assert!(!rig.records(K::Rest).last().unwrap().contains("cookie"));
+    assert!(rig.records(K::Health).iter().any(|h| h.contains("REST, HTTP 429: 3 s")));
     rig.sup.control(conn, "ping", rig.now);
     rig.pass(9 * S);
     rig.sup.control(conn, "ping", rig.now);
