@@ -56,6 +56,12 @@ impl Link {
         self.frozen_until_ns > 0
     }
 
+    /// Whether nothing that lasts is the matter with it now: no lag, no freeze, no silent stream, no end ahead.
+    pub fn is_sound(&self, now_ns: i64) -> bool {
+        let silent = self.silent.values().any(|until| now_ns < *until);
+        !(silent || self.ended || self.frozen() || self.close_at_ns.is_some() || now_ns < self.held_until_ns)
+    }
+
     /// Lets time pass: releases what is due.
     pub fn poll(&mut self, now_ns: i64, out: &mut Vec<Delivery>) {
         if self.frozen() && now_ns >= self.frozen_until_ns {
