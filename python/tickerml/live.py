@@ -20,6 +20,7 @@ from tickerml.signals import Stopping
 from tickerml.sources.runs import choose_run
 
 if TYPE_CHECKING:
+    from tickerml.checkpoint import Checkpoint
     from tickerml.config import Loaded
 
 __all__ = ["Asked", "collect", "run", "served", "summary_text"]
@@ -63,6 +64,15 @@ class Shown:
     color: bool
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """The run that a feed records: its name, what it is pinned to, and the checkpoint that the engine goes on from."""
+
+    name: str
+    pinned: Mapping[str, str]
+    checkpoint: Checkpoint | None
+
+
 class Durable:
     """The durable mark as the ledger asks for it: the last record that is on disk."""
 
@@ -89,15 +99,23 @@ def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
 def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records and paper-trades; the result in the keys of contract.md."""
     from tickerml import _native, runner
+    from tickerml.checkpoint import Checkpointer
     from tickerml.screen import Latest, rows, status_line
     from tickerml.sinks.ledger import Ledger
 
     shown = Shown(quiet, color)
-    with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, name):
-        session = _native.Session.live(feed, build.settings_json(loaded.config))
+    with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, recorded):
+        name, kept = recorded.name, recorded.checkpoint
+        folder = place.data / "runs" / name
+        state = kept.parts["session"] if kept else None
+        session = _native.Session.live(feed, build.settings_json(loaded.config), checkpoint=state)
         infos, durable = session.instruments, Durable(feed)
-        ledger = Ledger(place.data / "runs" / name / "ledger.sqlite", name, infos, durable.pos)
-        traded = runner.desk(loaded.config, infos, [ledger])
+        first_view = kept.next_view if kept else 0
+        ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view)
+        checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
+        traded = checkpoints.desk = runner.desk(loaded.config, infos, [ledger, checkpoints])
+        if kept:
+            kept.restore(traded, ledger)
         latest = Latest()
 
         def draw() -> tuple[list[list[str]], str, str]:
@@ -116,7 +134,8 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
 def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records without the engine."""
     shown = Shown(quiet, color)
-    with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, name):
+    with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, recorded):
+        name = recorded.name
 
         def draw() -> tuple[list[list[str]], str, str]:
             stats = _stats(feed)
@@ -172,7 +191,7 @@ def _at(control_url: str, data: Path) -> Place:
 
 
 @contextmanager
-def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, str]]:
+def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Recorded]]:
     """A feed that records into the chosen run; whatever happens it is stopped and its tape is whole."""
     from tickerml import _native
 
@@ -184,6 +203,7 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, str
         "policy": config.model.policy,
     }
     name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
+    recorded = Recorded(name, pinned, _checkpoint(place.data, name, pinned) if resumed else None)
     venues = build.venue_feeds(config, place.addresses)
     missing = [v["venue"] for v in venues if place.addresses and v["venue"] not in place.addresses]
     if missing:
@@ -193,16 +213,23 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, str
     feed = _native.Feed(
         json.dumps(
             {"run": name, "resume": resumed, "data_dir": str(place.data), "source": place.source, **recording,
-             "config_record": record, "venues": venues}
+             "config_record": record, "venues": venues,
+             "tail_pos": recorded.checkpoint.pos + 1 if recorded.checkpoint else 0}
         )
     )  # fmt: skip
     feed.start()
     _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
     try:
-        yield feed, name
+        yield feed, recorded
     finally:
         feed.stop("end")
         feed.join(STOP_S_MAX)
+
+
+def _checkpoint(data: Path, name: str, pinned: Mapping[str, str]) -> Checkpoint | None:
+    from tickerml import checkpoint
+
+    return checkpoint.newest(data / "runs" / name, data / "tapes" / name, pinned, name)
 
 
 def _config_record(

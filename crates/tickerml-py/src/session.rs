@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tickerml_core::event_set::{Columns, EventInput, EventSet};
 use tickerml_core::instrument::Instrument;
-use tickerml_core::market::BooksOnly;
+use tickerml_core::market::{BooksOnly, LineStats};
 use tickerml_core::session::{Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
 use tickerml_core::tape::RecordKind;
 use tickerml_feed::reader::{TapeInput, TapeReader};
@@ -55,19 +55,20 @@ fn recorded_config(path: &std::path::Path) -> PyResult<serde_json::Value> {
 impl Session {
     /// A session over a tape. `settings` is the flat JSON of execution settings.
     #[staticmethod]
-    #[pyo3(signature = (path, settings, *, batch_events = 65536, allow_damage = false))]
+    #[pyo3(signature = (path, settings, *, batch_events = 65536, allow_damage = false, checkpoint = None))]
     fn replay(
         py: Python<'_>,
         path: PathBuf,
         settings: &str,
         batch_events: usize,
         allow_damage: bool,
+        checkpoint: Option<&[u8]>,
     ) -> PyResult<Session> {
-        let reader = TapeReader::open(&path).map_err(errors::store)?;
+        let core = Session::core(settings, checkpoint)?;
+        let from = if checkpoint.is_some() { core.last().1 + 1 } else { 0 };
+        let reader = TapeReader::open_at(&path, from).map_err(errors::store)?;
         let source = Source::Tape(Box::new(TapeInput::new(reader)));
-        let mut session = Session::make(py, settings, source, batch_events, allow_damage)?;
-        session.prime(py)?;
-        Ok(session)
+        Session::make(py, core, settings, source, batch_events, allow_damage)
     }
 
     /// A session over event files: `files` is a sequence of (instrument JSON, pos, ts_recv_ns, ts_event_ns, kind, px, qty,
@@ -89,24 +90,30 @@ impl Session {
         }
         py.detach(|| set.sort());
         let source = Source::Events(EventInput::new(set));
-        let mut session = Session::make(py, settings, source, batch_events, false)?;
+        let mut core = Session::core(settings, None)?;
         for instrument in market {
-            session.core.market.set_instrument(instrument, 0, &mut BooksOnly);
+            core.market.set_instrument(instrument, 0, &mut BooksOnly);
         }
-        Ok(session)
+        Session::make(py, core, settings, source, batch_events, false)
     }
 
-    /// A session behind a feed that has been started: from the start of the run's tape on.
+    /// A session behind a feed that has been started: from the start of the run's tape on, or from behind a checkpoint, where
+    /// the feed's `tail_pos` must stand too.
     #[staticmethod]
-    #[pyo3(signature = (feed, settings, *, batch_events = 65536))]
-    fn live(py: Python<'_>, feed: &Feed, settings: &str, batch_events: usize) -> PyResult<Session> {
+    #[pyo3(signature = (feed, settings, *, batch_events = 65536, checkpoint = None))]
+    fn live(
+        py: Python<'_>,
+        feed: &Feed,
+        settings: &str,
+        batch_events: usize,
+        checkpoint: Option<&[u8]>,
+    ) -> PyResult<Session> {
+        let core = Session::core(settings, checkpoint)?;
         let tail = feed
             .take_tail()
             .ok_or_else(|| PyValueError::new_err("the feed has not been started, or has an engine already"))?;
         let source = Source::Tail(Box::new(TailInput::new(tail)));
-        let mut session = Session::make(py, settings, source, batch_events, false)?;
-        session.prime(py)?;
-        Ok(session)
+        Session::make(py, core, settings, source, batch_events, false)
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -167,9 +174,6 @@ impl Session {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         let SessionStats { views, orders, fills, refused, rows } = self.core.stats;
-        let lines = &self.core.market.lines;
-        let sum =
-            |pick: fn(&tickerml_core::market::LineStats) -> u64| lines.iter().map(|l| pick(&l.stats)).sum::<u64>();
         let market = &self.core.market.stats;
         for (key, value) in [
             ("views", views),
@@ -177,18 +181,18 @@ impl Session {
             ("fills", fills),
             ("refused", refused),
             ("rows", rows),
-            ("events", sum(|s| s.levels + s.trades + s.touches)),
+            ("events", self.events()),
             ("late_rows", 0),
             ("frames", market.frames),
             ("bytes", market.frame_bytes),
             ("unknown_frames", market.unknown_frames),
             ("bad_frames", market.bad_frames),
-            ("bad_messages", sum(|s| s.bad_messages)),
+            ("bad_messages", self.sum(|s| s.bad_messages)),
             ("venue_errors", market.venue_errors),
             ("rest_failures", market.rest_failures),
             ("disconnects", market.disconnects),
-            ("crossed", sum(|s| s.crossed)),
-            ("trade_id_gaps", sum(|s| s.trade_id_gaps)),
+            ("crossed", self.sum(|s| s.crossed)),
+            ("trade_id_gaps", self.sum(|s| s.trade_id_gaps)),
         ] {
             dict.set_item(key, value)?;
         }
@@ -200,6 +204,12 @@ impl Session {
         Ok(PyBytes::new(py, &self.core.checkpoint().map_err(errors::core)?))
     }
 
+    /// Levels, trades and best bid/asks so far.
+    #[getter]
+    fn events(&self) -> u64 {
+        self.sum(|s| s.levels + s.trades + s.touches)
+    }
+
     /// (stamp in ns, pos) of the last item consumed.
     #[getter]
     fn last(&self) -> (i64, u64) {
@@ -208,19 +218,32 @@ impl Session {
 }
 
 impl Session {
-    fn make(py: Python<'_>, settings: &str, source: Source, batch: usize, allow_damage: bool) -> PyResult<Session> {
+    /// A session that has seen nothing, or one that goes on from a checkpoint.
+    fn core(settings: &str, checkpoint: Option<&[u8]>) -> PyResult<Core> {
+        let settings = Settings::from_json(settings).map_err(errors::core)?;
+        match checkpoint {
+            None => Ok(Core::new(settings)),
+            Some(bytes) => Core::restore(bytes).map_err(errors::core),
+        }
+    }
+
+    fn make(
+        py: Python<'_>,
+        core: Core,
+        settings: &str,
+        source: Source,
+        batch: usize,
+        allow_damage: bool,
+    ) -> PyResult<Session> {
         if batch == 0 {
             return Err(PyValueError::new_err("batch_events must be above 0"));
         }
-        let parsed = Settings::from_json(settings).map_err(errors::core)?;
-        Ok(Session {
-            core: Core::new(parsed),
-            source,
-            pool: Pool::new(py),
-            batch,
-            allow_damage,
-            fees_bps: serde_json::from_str(settings).unwrap_or_default(),
-        })
+        let fees_bps = serde_json::from_str(settings).unwrap_or_default();
+        let mut session = Session { core, source, pool: Pool::new(py), batch, allow_damage, fees_bps };
+        if session.core.market.lines.is_empty() {
+            session.prime(py)?;
+        }
+        Ok(session)
     }
 
     fn advance(&mut self, py: Python<'_>, items_max: usize) -> PyResult<Step> {
@@ -259,6 +282,10 @@ impl Session {
                 Peek::End => return self.check_damage(),
             }
         }
+    }
+
+    fn sum(&self, pick: fn(&LineStats) -> u64) -> u64 {
+        self.core.market.lines.iter().map(|line| pick(&line.stats)).sum()
     }
 
     fn fees(&self, venue: &str) -> (f64, f64) {
@@ -323,6 +350,13 @@ fn tape_config(path: PathBuf) -> PyResult<String> {
     recorded_config(&path).map(|value| value.to_string())
 }
 
+/// Whether a tape holds the record `pos`.
+#[pyfunction]
+fn tape_has(path: PathBuf, pos: u64) -> PyResult<bool> {
+    let mut reader = TapeReader::open_at(&path, pos).map_err(errors::store)?;
+    Ok(reader.next().map_err(errors::store)?.is_some_and(|record| record.pos == pos))
+}
+
 /// Adds what this file makes to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Session>()?;
@@ -332,5 +366,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<orders::Fill>()?;
     m.add_class::<orders::Report>()?;
     m.add_class::<orders::Gap>()?;
-    m.add_function(wrap_pyfunction!(tape_config, m)?)
+    m.add_function(wrap_pyfunction!(tape_config, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_has, m)?)
 }

@@ -202,7 +202,8 @@ impl Eq for Levels {}
 
 impl Serialize for Levels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.descending())
+        // Formats without a closing mark need the length first.
+        self.descending().collect::<Vec<_>>().serialize(serializer)
     }
 }
 

@@ -1,0 +1,179 @@
+"""Checkpoints: the state of a run at one record, so that a restart folds only the rest of its tape (rules.md 3).
+
+They are a cache. A file is renamed into place only when the tape is durable and the ledger committed up to its record;
+one that does not match the run, does not prove itself, or lies beyond either is passed over, and the tape is folded
+from its start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from tickerml.schema import Intent, Refused, View
+
+__all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "newest"]
+
+EVENTS_EVERY: Final = 5_000_000
+"""Events between two checkpoints: a few seconds of folding."""
+
+KEEP: Final = 2
+MAGIC: Final = b"tickerml checkpoint 1\n"
+PARTS: Final = ("session", "portfolio", "risk", "policy", "ledger")
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that was read: its record, the view that comes next, and the state of each part."""
+
+    pos: int
+    next_view: int
+    parts: Mapping[str, bytes]
+
+    def restore(self, desk: Any, ledger: Any) -> None:
+        """Gives the parts their state back; the session takes its own when it is made."""
+        desk.portfolio.restore(self.parts["portfolio"])
+        desk.risk.restore(self.parts["risk"])
+        desk.policy.restore(self.parts["policy"])
+        ledger.restore(self.parts["ledger"])
+
+
+def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Checkpoint | None:
+    """The newest checkpoint of a run folder that may be used.
+
+    Parameters
+    ----------
+    folder : ``runs/<run>``, where the checkpoints and the ledger lie.
+    tape : the run's tape folder.
+    pinned : what the run is pinned to; a checkpoint of anything else is passed over.
+    """
+    from tickerml import _native
+
+    cursor = _ledger_cursor(folder / "ledger.sqlite", run)
+    for path in sorted(folder.glob("checkpoint-*.bin"), key=_pos_of, reverse=True):
+        found = _read(path, pinned)
+        if found and found.pos <= cursor and _native.tape_has(tape, found.pos):
+            return found
+    return None
+
+
+class Checkpointer:
+    """A sink behind the ledger that keeps the run's checkpoints.
+
+    Parameters
+    ----------
+    durable_pos : the tape's durable mark: the last record that is on disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pinned: Mapping[str, str],
+        session: Any,
+        ledger: Any,
+        durable_pos: Callable[[], int],
+        *,
+        events_every: int = EVENTS_EVERY,
+    ) -> None:
+        self._folder, self._pinned, self._session, self._ledger = folder, dict(pinned), session, ledger
+        self._durable_pos = durable_pos
+        self._events_every = events_every
+        self._due = session.events + events_every
+        self._waiting: tuple[int, Path] | None = None
+        self.desk: Any = None
+        for left in folder.glob("checkpoint-*.tmp"):
+            left.unlink()
+
+    def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
+        """Makes a checkpoint when one is due, and puts the one before in its place when it may be."""
+        self._promote()
+        if self._waiting is None and (self._session.events >= self._due or view.cause == "stop"):
+            self._due = self._session.events + self._events_every
+            self._ledger.mark(view)
+            self._waiting = (view.pos, self._make(view, portfolio))
+
+    def close(self) -> None:
+        """Puts the last one in its place if the ledger and the tape got there."""
+        self._promote()
+        if self._waiting is not None:
+            self._waiting[1].unlink()
+            self._waiting = None
+
+    def _make(self, view: View, portfolio: Any) -> Path:
+        parts = {
+            "session": self._session.checkpoint(),
+            "portfolio": portfolio.state_bytes(),
+            "risk": self.desk.risk.state(),
+            "policy": self.desk.policy.state(),
+            "ledger": self._ledger.state(),
+        }
+        body = b"".join(parts[name] for name in PARTS)
+        head = {
+            "pos": view.pos,
+            "next_view": view.index + 1,
+            "digest": self._session.digest,
+            "pinned": self._pinned,
+            "lengths": [len(parts[name]) for name in PARTS],
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+        path = self._folder / f"checkpoint-{view.pos}.tmp"
+        with path.open("wb") as file:
+            file.write(MAGIC + json.dumps(head, separators=(",", ":")).encode() + b"\n" + body)
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+    def _promote(self) -> None:
+        if self._waiting is None:
+            return
+        pos, path = self._waiting
+        if self._ledger.committed_pos < pos or self._durable_pos() < pos:
+            return
+        path.rename(path.with_suffix(".bin"))
+        handle = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._waiting = None
+        for old in sorted(self._folder.glob("checkpoint-*.bin"), key=_pos_of)[:-KEEP]:
+            old.unlink()
+
+
+def _pos_of(path: Path) -> int:
+    text = path.stem.partition("-")[2]
+    return int(text) if text.isdigit() else -1
+
+
+def _read(path: Path, pinned: Mapping[str, str]) -> Checkpoint | None:
+    """The checkpoint in a file; None where it is torn, altered or of another run."""
+    raw = path.read_bytes()
+    try:
+        magic, line, body = raw[: len(MAGIC)], *raw[len(MAGIC) :].split(b"\n", 1)
+        head = json.loads(line)
+        whole = magic == MAGIC and hashlib.sha256(body).hexdigest() == head["sha256"]
+        if not whole or head["pinned"] != dict(pinned) or sum(head["lengths"]) != len(body):
+            return None
+        ends = [sum(head["lengths"][: n + 1]) for n in range(len(PARTS))]
+        parts = {name: body[end - length : end] for name, end, length in zip(PARTS, ends, head["lengths"], strict=True)}
+        return Checkpoint(int(head["pos"]), int(head["next_view"]), parts)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _ledger_cursor(path: Path, run: str) -> int:
+    """The last record that the ledger committed; -1 without a ledger."""
+    if not path.is_file():
+        return -1
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        found = db.execute("SELECT pos FROM cursor WHERE run=?", (run,)).fetchone()
+    except sqlite3.DatabaseError:
+        return -1
+    finally:
+        db.close()
+    return int(found[0]) if found else -1
