@@ -133,12 +133,13 @@ def status_line(stats: Mapping[str, Any], view: View | None, portfolio: Any, cou
 
 
 def _table(lines: list[list[str]], status: str, title: str) -> RenderableType:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", caption_justify="left", expand=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("instrument", "book", "bid", "ask", "spread", "age", "position"):
-        table.add_column(name, justify="left" if name in ("instrument", "book") else "right")
+        table.add_column(name, justify="left" if name in ("instrument", "book") else "right", no_wrap=True)
     for line in lines:
         style = "green" if line[1] == STATES[LIVE] else "yellow"
         table.add_row(line[0], f"[{style}]{line[1]}[/]", *line[2:])
