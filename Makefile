@@ -49,7 +49,7 @@ format: dev  ## put Rust and Python into the one format
 	$(BIN)/ruff format $(PY_SOURCES)
 
 bench: dev  ## speed and memory of each stage; writes target/bench.json; never a timed test
-	$(CARGO) bench --workspace --exclude tickerml-py
+	$(CARGO) bench --workspace --exclude tickerml-py --bench '*'
 	$(if $(wildcard benches/bench_pipeline.py),$(BIN)/python benches/bench_pipeline.py)
 
 soak: dev  ## long: KILLS=200 kills of a run, SEEDS=2000 seeds of faults in virtual time from FIRST=1 on
