@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import sqlite3
 import statistics
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,13 @@ pytest.importorskip("tickerml._native", reason="the native module is not built")
 PROBE = [sys.executable, str(Path(__file__).parent / "soak_probe.py")]
 SLACK_NS = 3_000_000_000
 """Two processes of a busy machine hear one frame at most this far apart."""
-EARLY_FRAC = 0.3
-"""Kills while the process still starts, reads its tape or connects."""
+AFTER = {"nothing": 0.3, "handled": 0.35, "kept": 0.35}
+"""What a process is allowed to reach before the moment of its kill is drawn: at once (it starts, reads its tape,
+connects), once it handles new frames, or once it has kept a checkpoint; and how often.
+"""
+
+FORGET_FRAC = 0.25
+"""Starts whose checkpoints were taken away, so that the tape is folded from its start."""
 
 
 @dataclass
@@ -38,7 +45,12 @@ class Story:
     handled_s: list[float] = field(default_factory=list)
     live_s: list[float] = field(default_factory=list)
     killed_ns: list[int] = field(default_factory=list)
+    from_pos: list[int] = field(default_factory=list)
     ledgers: list[tuple[Rows, tuple[Any, ...] | None]] = field(default_factory=list)
+
+    def heard(self, process: Running) -> None:
+        """Notes where a process went on from."""
+        self.from_pos += [int(line.split()[2]) for line in process.said if line.startswith("probe from")]
 
 
 def test_ten_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -74,18 +86,32 @@ def killed_run(data: Path, url: str, kills: int, chance: random.Random) -> tuple
     """Kills at seeded moments; the last process is left alone until it trades, and stopped by SIGTERM."""
     story = Story()
     for _ in range(kills):
+        if chance.random() < FORGET_FRAC:
+            forget(data)
         with begin(data, url, story) as process:
-            if chance.random() > EARLY_FRAC:
+            (after,) = chance.choices(list(AFTER), AFTER.values())
+            if after != "nothing":
                 story.handled_s.append(reached(process, "handled", story))
-            assert not process.ends_within(chance.uniform(0, 1.5)), "".join(process.said)
+            if after == "kept":
+                process.line_with("probe kept")
+            assert not process.ends_within(chance.uniform(0, 1.0)), "".join(process.said)
             story.killed_ns.append(time.time_ns())
             process.kill()
-        story.ledgers += [ledger_rows(path) for path in data.glob("runs/*/ledger.sqlite") if has_cursor(path)]
+        story.heard(process)
+        story.ledgers += [ledger_rows(path) for path in data.glob("runs/*/ledger.sqlite") if has_tables(path)]
     with begin(data, url, story) as process:
         story.handled_s.append(reached(process, "handled", story))
         story.live_s.append(reached(process, "live", story))
         assert not process.ends_within(1.0), "".join(process.said)
-        return story, json.loads(process.stop())
+        result = json.loads(process.stop())
+    story.heard(process)
+    return story, result
+
+
+def forget(data: Path) -> None:
+    """Takes the checkpoints away."""
+    for path in data.glob("runs/*/checkpoint-*.bin"):
+        path.unlink()
 
 
 def begin(data: Path, url: str, story: Story) -> Running:
@@ -99,13 +125,11 @@ def reached(process: Running, what: str, story: Story) -> float:
     return (int(process.line_with(f"probe {what}").split()[2]) - story.begun_ns[-1]) / 1e9
 
 
-def has_cursor(path: Path) -> bool:
+def has_tables(path: Path) -> bool:
     """Whether the ledger got as far as having its tables; a kill may come before."""
-    import sqlite3
-    from contextlib import closing
-
     with closing(sqlite3.connect(path)) as db:
-        return db.execute("PRAGMA user_version").fetchone()[0] > 0
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        return version > 0
 
 
 def check_tape(data: Path, run: str, story: Story) -> None:
@@ -159,6 +183,7 @@ def check_ledger(path: Path, tape: Path, again: Path, story: Story, result: dict
     assert len(truth["fills"]) == result["fills"] > 0
     keys = [row[4:5] + row[6:] for row in truth["fills"]]
     assert len(set(keys)) == len(keys)
+    assert max(story.from_pos) > 0, "no process went on from a checkpoint"
     for rows, cursor in story.ledgers:
         assert rows == up_to(truth, cursor[1] if cursor else -1)
     assert tickerml(tape.parent.parent, "replay", tape.name, "--batch-events", "1000")["digest"] == digest
@@ -174,6 +199,7 @@ def report(story: Story, tape: list[Record], result: dict[str, Any]) -> None:
     print(
         f"\nkills {len(story.killed_ns)}  processes that recorded {len(last)}, connected {len(connected)}"
         f"  records {len(tape)}  fills {result['fills']}  orders {result['orders']}"
+        f"\nstarts from a checkpoint {sum(pos >= 0 for pos in story.from_pos)} of {len(story.from_pos)}"
         f"\nfrom start to the first new frame handled, s: median {statistics.median(numbers):.2f}"
         f"  p90 {numbers[int(0.9 * (len(numbers) - 1))]:.2f}  max {numbers[-1]:.2f}  (n={len(numbers)})"
         f"\nfrom the last record on the tape to the kill, ms: median {statistics.median(lost_ms):.0f}"

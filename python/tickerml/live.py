@@ -187,7 +187,15 @@ def _at(control_url: str, data: Path) -> Place:
     from tickerml.sources.venue import ask
 
     info = ask(control_url)
-    return Place(data, "loopback", {str(row["venue"]): row for row in info["venues"]})
+    channels = _recorded_channels(info.get("recorded_streams", []))
+    return Place(data, "loopback", {str(row["venue"]): {**row, **channels} for row in info["venues"]})
+
+
+def _recorded_channels(streams: list[str]) -> dict[str, list[str]]:
+    """A recording is asked for what it holds: a cadence that is not on it would have no frames."""
+    names = sorted({stream.partition("@")[2] for stream in streams})
+    market = [name for name in names if name.startswith("markPrice")]
+    return {"channels": [name for name in names if name not in market], "market_channels": market} if names else {}
 
 
 @contextmanager

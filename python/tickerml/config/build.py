@@ -13,6 +13,9 @@ __all__ = ["DECIDING", "canonical", "config_hash", "effective", "settings", "set
 DECIDING = ("exchanges", "execution", "risk", "model")
 """The sections that change what is recorded or decided: a run is pinned to their hash, the others may change."""
 
+MOVED = ("ws_url", "market_ws_url", "rest_url", "channels", "market_channels")
+"""What a venue on loopback says of itself."""
+
 
 def effective(config: Config) -> dict[str, Any]:
     """All values but secrets, as JSON knows them: money as exact text, other decimals as numbers."""
@@ -51,7 +54,8 @@ def venue_feeds(config: Config, at: Mapping[str, Mapping[str, Any]] | None = Non
 
     Parameters
     ----------
-    at : addresses that replace the configured ones, by venue (`ws_url`, `market_ws_url`, `rest_url`): a loopback venue.
+    at : what replaces the configured values, by venue, where a loopback venue is used: addresses (`ws_url`,
+        `market_ws_url`, `rest_url`), and for a recording its `channels` and `market_channels`.
     """
     venues = effective(config)["exchanges"]["venues"]
     return [_venue_feed(name, venue, (at or {}).get(name, {})) for name, venue in venues.items() if venue["enabled"]]
@@ -59,7 +63,7 @@ def venue_feeds(config: Config, at: Mapping[str, Mapping[str, Any]] | None = Non
 
 def _venue_feed(name: str, venue: dict[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in venue.items() if key not in ("enabled", "instruments")}
-    moved = {key: at[key] for key in ("ws_url", "market_ws_url", "rest_url") if key in at}
+    moved = {key: at[key] for key in MOVED if key in at}
     return {"venue": name, "symbols": venue["instruments"], **kept, **moved}
 
 
