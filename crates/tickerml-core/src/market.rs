@@ -373,6 +373,11 @@ impl Market {
             }
             return;
         }
+        // A socket that another has replaced: its chain is not the book's any more.
+        if line.instrument.venue.is_futures() && line.splice.slot != 0 && line.splice.slot != slot {
+            line.stats.repeats += 1;
+            return;
+        }
         let (was, before) = (line.state, line.splice.sequence.update_id());
         match line.splice.sequence.on_diff(ids) {
             Diff::Apply => {
