@@ -94,7 +94,13 @@ class Checkpointer:
         if self._waiting is None and (self._session.events >= self._due or view.cause == "stop"):
             self._due = self._session.events + self._events_every
             self._ledger.mark(view)
-            self._waiting = (view.pos, self._make(view, portfolio))
+            path = self._folder / f"checkpoint-{view.pos}.tmp"
+            try:
+                self._make(path, view, portfolio)
+            except OSError:
+                path.unlink(missing_ok=True)  # a cache that finds no room is left out
+            else:
+                self._waiting = (view.pos, path)
 
     def close(self) -> None:
         """Puts the last one in its place if the ledger and the tape got there."""
@@ -103,7 +109,7 @@ class Checkpointer:
             self._waiting[1].unlink()
             self._waiting = None
 
-    def _make(self, view: View, portfolio: Any) -> Path:
+    def _make(self, path: Path, view: View, portfolio: Any) -> None:
         parts = {
             "session": self._session.checkpoint(),
             "portfolio": portfolio.state_bytes(),
@@ -120,12 +126,10 @@ class Checkpointer:
             "lengths": [len(parts[name]) for name in PARTS],
             "sha256": hashlib.sha256(body).hexdigest(),
         }
-        path = self._folder / f"checkpoint-{view.pos}.tmp"
         with path.open("wb") as file:
             file.write(MAGIC + json.dumps(head, separators=(",", ":")).encode() + b"\n" + body)
             file.flush()
             os.fsync(file.fileno())
-        return path
 
     def _promote(self) -> None:
         if self._waiting is None:

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
 from tickerml.sinks.base import TIMED_NS
-from tickerml.sinks.store import Step, Store
+from tickerml.sinks.store import Step, Store, disk_full
 
 QUEUE_MAX: Final = 4096
 """Steps between the engine and the ledger's thread; when it is full the engine waits: time is the tape's."""
@@ -74,6 +74,7 @@ class Ledger:
         self._interval_s = interval_s
         self._queue: Queue[Step | Close] = Queue(QUEUE_MAX)
         self._error: BaseException | None = None
+        self._full: sqlite3.Error | None = None
         self._spans: dict[tuple[int, int], list[Any]] = {}
         self._version = -1
         self._bucket = -1
@@ -244,6 +245,8 @@ class Ledger:
     def _finish(self, pending: list[Step], deadline: float) -> None:
         while True:
             self._commit(pending)
+            if self._full:
+                raise self._full
             if not pending or monotonic() >= deadline:
                 self._store.check_all_met(self._store.last_view)
                 return
@@ -252,10 +255,18 @@ class Ledger:
     def _commit(self, pending: list[Step]) -> None:
         mark = self._durable_pos()
         count = next((k for k, step in enumerate(pending) if step.gate_pos > mark), len(pending))
-        if count:
+        if not count:
+            return
+        try:
             self._store.commit(pending[:count])
-            del pending[:count]
-            self.committed_view, self.committed_pos = self._store.cursor
+        except sqlite3.OperationalError as error:
+            if not disk_full(error):
+                raise
+            self._full = error  # the rows wait: the tape has stopped for the same reason and goes on with room
+            return
+        self._full = None
+        del pending[:count]
+        self.committed_view, self.committed_pos = self._store.cursor
 
     def _fail(self, error: BaseException) -> None:
         """Keeps the error for the engine, then takes and drops: the engine meets it at its next write, not a full

@@ -37,6 +37,11 @@ class Step(NamedTuple):
     rows: list[tuple[str, int, tuple[Any, ...]]]
 
 
+def disk_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room: nothing was written, and the same commit may be tried again."""
+    return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
 class Store:
     """One run's rows in a ledger file. Opened in one thread and used in another, never in two at once.
 
@@ -87,8 +92,9 @@ class Store:
         UnsoundDataError
             When a row differs from the one on file, or the file has one that was not made again.
         """
-        self._db.execute("BEGIN IMMEDIATE")
+        before = self._met, self._all_met
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             for step in steps:
                 if step.view <= self._met_view:
                     self._meet(step)
@@ -101,6 +107,7 @@ class Store:
                 self._db.execute("REPLACE INTO cursor VALUES (?, ?, ?, ?)", (self._run, *cursor, last.ts_ns))
             self._db.execute("COMMIT")
         except BaseException:
+            self._met, self._all_met = before
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
