@@ -279,16 +279,19 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
-    /// Closes everything and ends the tape with STOP.
+    /// Ends the tape with STOP and closes everything. STOP ends every connection: a DISCONNECT for each would read as a loss.
     pub fn stop(&mut self, reason: &str, now_ns: i64) {
         if self.stopped {
             return;
         }
-        for lane in 0..self.lanes.len() {
-            self.drop_lane(lane, now_ns, "stop", Phase::Idle);
-        }
         self.append_json(RecordKind::Stop, 0, now_ns, &json!({"reason": reason}));
         self.stopped = true;
+        for lane in 0..self.lanes.len() {
+            let before = std::mem::replace(&mut self.lanes[lane].phase, Phase::Idle);
+            if matches!(before, Phase::Opening { .. } | Phase::Open { .. }) {
+                self.actions.push(Action::Close { conn: self.lanes[lane].conn() });
+            }
+        }
     }
 
     /// Moves what must be done now to `out`.

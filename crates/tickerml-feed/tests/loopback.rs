@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-/// The market as it stood before the feed was stopped.
+/// The market as it stood when the feed was stopped.
 fn read(tape: &Path) -> Market {
     let mut market = Market::new();
     let mut reader = TapeReader::open(tape).unwrap();
@@ -106,9 +106,7 @@ fn read(tape: &Path) -> Market {
             let names = config["slots"].as_array().unwrap().iter().map(|s| s.as_str().unwrap().to_owned());
             market.set_slots(&names.collect::<Vec<_>>());
         }
-        let last =
-            record.kind == RecordKind::Disconnect && record.bytes.windows(15).any(|w| w == br#""reason":"stop""#);
-        if last {
+        if record.kind == RecordKind::Stop {
             return market;
         }
         market.record(&record, &mut BooksOnly).unwrap();

@@ -32,7 +32,7 @@ pub enum RecordKind {
     Carry = 12,
     /// A checkpoint that stands for the segments before it.
     Base = 13,
-    /// End of the run.
+    /// End of the run, and so of every connection.
     Stop = 14,
     /// A model's answer; replay uses it.
     ModelOutput = 15,

@@ -135,7 +135,7 @@ fn a_run_over_loopback_survives_a_lost_connection() {
         second.send(Message::Ping(Vec::new().into())).await.unwrap();
         assert!(matches!(second.next().await, Some(Ok(Message::Pong(_)))), "the snapshot was read before");
     });
-    assert_eq!(format!("{:?}", sup.book_state("binance_spot:BTCUSDT").unwrap()), "Connecting", "stopped");
+    assert_eq!(format!("{:?}", sup.book_state("binance_spot:BTCUSDT").unwrap()), "Live", "stopped");
     let frames = texts(&sup, RecordKind::Frame);
     assert_eq!(frames.len(), 101);
     assert_eq!(Message::text(frames[57].clone()), diff(58), "byte for byte");

@@ -16,10 +16,6 @@ const S: i64 = 1_000_000_000;
 /// Seeds of `make test`; `make soak` sets TICKERML_SOAK_SEEDS, and TICKERML_SOAK_FIRST to resume.
 const SEEDS: u64 = 100;
 
-/// Seeds that wait for a mend in core: after a futures hand-over its books still follow the replaced socket's diffs, and
-/// lose a book that the feed holds to be Live. Run alone (TICKERML_SOAK_FIRST=7 TICKERML_SOAK_SEEDS=1) they fail.
-const WAITING: [u64; 1] = [7];
-
 #[test]
 fn a_live_book_is_the_venues_book_whatever_happens() {
     let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(usual);
@@ -27,7 +23,7 @@ fn a_live_book_is_the_venues_book_whatever_happens() {
     let mut met: BTreeMap<Fault, u64> = BTreeMap::new();
     let (mut compared, mut lost, mut gaps) = (0, 0, 0);
     let mut failed = Vec::new();
-    for seed in (first..first + seeds).filter(|s| seeds == 1 || !WAITING.contains(s)) {
+    for seed in first..first + seeds {
         let Ok(world) = std::panic::catch_unwind(|| run(seed)) else {
             failed.push(seed);
             continue;

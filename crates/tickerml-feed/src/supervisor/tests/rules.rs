@@ -20,7 +20,7 @@ fn a_run_starts_with_epoch_config_metadata_instruments_then_sockets() {
     rig.sup.stop("SIGTERM", rig.now);
     assert_eq!(
         rig.kinds(),
-        [K::Epoch, K::Config, K::Rest, K::Instrument, K::Instrument, K::Connect, K::Frame, K::Disconnect, K::Stop]
+        [K::Epoch, K::Config, K::Rest, K::Instrument, K::Instrument, K::Connect, K::Frame, K::Stop]
     );
     assert!(rig.records(K::Config)[0].contains("binance_spot/public/0/a"));
     assert!(rig.records(K::Instrument)[0].contains(r#""symbol":"BTCUSDT""#));
