@@ -62,17 +62,25 @@ def test_two_hundred_kills(tmp_path: Path, request: pytest.FixtureRequest) -> No
     kill_and_check(tmp_path, request.config.getoption("--kills") or 200, request.config.getoption("--seed"))
 
 
-def kill_and_check(place: Path, kills: int, seed: int) -> None:
+@pytest.mark.soak
+def test_kills_around_rotations(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Small segments and a quick market: every process rotates, and some die while they do."""
+    small = {"TICKERML__EXCHANGES__RECORDING__SEGMENT_BYTES": str(1 << 20)}
+    kill_and_check(tmp_path, 30, request.config.getoption("--seed"), speed=20, **small)
+    assert any(int(path.stem[5:]) > 0 for path in (tmp_path / "data").glob("tapes/*/*.tape")), "nothing was rotated"
+
+
+def kill_and_check(place: Path, kills: int, seed: int, *, speed: int = 2, **environ: str) -> None:
     """The whole story: kills, an orderly stop, every check, and what was measured on stdout."""
     data, seen = place / "data", place / "seen"
     data.mkdir()
     seen.mkdir()
     with (
-        serving(place, "--seed", str(seed), "--speed", "2") as (_venue, url),
+        serving(place, "--seed", str(seed), "--speed", str(speed)) as (_venue, url),
         Running([*COMMAND, "--data", str(seen), "--json", "collect", "--at", url], seen) as observer,
     ):
         observed = observer.line_with("starting run ").split()[2]
-        story, result = killed_run(data, url, kills, random.Random(seed))
+        story, result = killed_run(data, url, kills, random.Random(seed), environ)
         observer.stop()
     run = result["run"]
     tape = data / "tapes" / run
@@ -82,13 +90,15 @@ def kill_and_check(place: Path, kills: int, seed: int) -> None:
     report(story, list(records(tape)), result)
 
 
-def killed_run(data: Path, url: str, kills: int, chance: random.Random) -> tuple[Story, dict[str, Any]]:
+def killed_run(
+    data: Path, url: str, kills: int, chance: random.Random, environ: dict[str, str]
+) -> tuple[Story, dict[str, Any]]:
     """Kills at seeded moments; the last process is left alone until it trades, and stopped by SIGTERM."""
     story = Story()
     for _ in range(kills):
         if chance.random() < FORGET_FRAC:
             forget(data)
-        with begin(data, url, story) as process:
+        with begin(data, url, story, environ) as process:
             (after,) = chance.choices(list(AFTER), AFTER.values())
             if after != "nothing":
                 story.handled_s.append(reached(process, "handled", story))
@@ -99,7 +109,7 @@ def killed_run(data: Path, url: str, kills: int, chance: random.Random) -> tuple
             process.kill()
         story.heard(process)
         story.ledgers += [ledger_rows(path) for path in data.glob("runs/*/ledger.sqlite") if has_tables(path)]
-    with begin(data, url, story) as process:
+    with begin(data, url, story, environ) as process:
         story.handled_s.append(reached(process, "handled", story))
         story.live_s.append(reached(process, "live", story))
         assert not process.ends_within(1.0), "".join(process.said)
@@ -114,10 +124,10 @@ def forget(data: Path) -> None:
         path.unlink()
 
 
-def begin(data: Path, url: str, story: Story) -> Running:
+def begin(data: Path, url: str, story: Story, environ: dict[str, str]) -> Running:
     story.begun_ns.append(time.time_ns())
     words = ["--data", str(data), "--json", "run", "--at", url, "--policy", "grid"]
-    return Running([*PROBE, *words], data)
+    return Running([*PROBE, *words], data, **environ)
 
 
 def reached(process: Running, what: str, story: Story) -> float:
