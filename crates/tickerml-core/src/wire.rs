@@ -3,9 +3,12 @@
 //! A decoder turns the bytes of one frame into typed ids and [`crate::event::Row`]s. It never orders, drops or applies
 //! anything: that is `sequence` and `market`.
 pub mod binance;
+mod binance_head;
+mod binance_plain;
 mod binance_rest;
 pub mod number;
 pub mod scan;
 
-pub use binance::{Body, Channel, Decoded, DepthIds, Head, Scale, decode, head, stream_name};
+pub use binance::{Body, Channel, Decoded, DepthIds, Scale, decode};
+pub use binance_head::{Head, head, stream_name};
 pub use binance_rest::{depth_snapshot, exchange_info};

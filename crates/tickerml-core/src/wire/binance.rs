@@ -1,8 +1,9 @@
 //! Binance market streams: spot, Binance.US, USD-M and COIN-M (exchanges.md 1 to 3).
 //!
 //! The hot messages (depthUpdate, trade, aggTrade, bookTicker, markPriceUpdate) are read by hand; field order does not matter,
-//! unknown fields are skipped, a repeated field's last value counts, as serde_json has it. Text with escapes where a plain
-//! string belongs is rewritten once by serde_json and read again.
+//! unknown fields are skipped, a repeated field's last value counts, as serde_json has it. What the scanner does not take is
+//! rewritten once by serde_json and read again ([`super::binance_plain`]).
+use super::binance_plain;
 use super::number;
 use super::scan::{Cursor, Scan, Token};
 use crate::error::{Error, Result};
@@ -57,25 +58,10 @@ pub struct DepthIds {
     pub prev: Option<u64>,
 }
 
-/// The outside of a frame: enough to route it and to watch its sequence, without touching levels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head<'a> {
-    /// What it is.
-    pub channel: Channel,
-    /// Symbol in upper case as the payload has it, or empty.
-    pub symbol: &'a [u8],
-    /// Stream name of the combined wrapper (`btcusdt@depth@100ms`), or empty.
-    pub stream: &'a [u8],
-    /// Ids of a diff.
-    pub depth: DepthIds,
-    /// Trade id (`t`, or `a` of an aggTrade); 0 for others.
-    pub id: u64,
-}
-
 /// A decoded message. Its rows were appended to the caller's vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoded {
-    /// The venue's time: T, else E, ns since 1970; [`UNDEF_TS_NS`] where it gives none.
+    /// The venue's time: T, else E (of a mark price always E), ns since 1970; [`UNDEF_TS_NS`] where it gives none.
     pub ts_event_ns: i64,
     /// What it says.
     pub body: Body,
@@ -132,73 +118,7 @@ const BID_QTY: usize = 5;
 const ASK: usize = 6;
 const ASK_QTY: usize = 7;
 
-/// Stream name of a combined frame in its usual form, without reading further.
-#[inline]
-pub fn stream_name(frame: &[u8]) -> Option<&[u8]> {
-    let rest = frame.strip_prefix(b"{\"stream\":\"")?;
-    // The longest name, a symbol of 24 letters with @markPrice@1s, is far shorter.
-    let end = rest.iter().take(64).position(|&b| b == b'"')?;
-    Some(&rest[..end])
-}
-
-/// Routes a frame without reading its levels.
-///
-/// # Errors
-/// [`Error::BadMessage`] for text that is no message of this venue.
-pub fn head(frame: &[u8]) -> Result<Head<'_>> {
-    let mut cursor = Cursor::new(frame, "binance frame");
-    read_head(&mut cursor).map_err(|token| match token {
-        Token::Bad(error) => error,
-        Token::Escape => Error::BadMessage { what: "binance frame", offset: cursor.at, reason: "escaped text" },
-    })
-}
-
-fn read_head<'a>(cursor: &mut Cursor<'a>) -> Scan<Head<'a>> {
-    let mut head = Head { channel: Channel::Unknown, symbol: b"", stream: b"", depth: DepthIds::default(), id: 0 };
-    cursor.expect(b'{')?;
-    if cursor.accept(b'}')? {
-        return Ok(head);
-    }
-    loop {
-        match cursor.key()? {
-            b"stream" => head.stream = cursor.string()?,
-            b"data" if cursor.peek()? == b'{' => {
-                let stream = head.stream;
-                head = Head { stream, ..read_head(cursor)? };
-                return Ok(head);
-            }
-            b"e" => head.channel = channel_of(cursor.string()?),
-            b"s" => head.symbol = cursor.string()?,
-            b"U" => head.depth.first = cursor.integer()? as u64,
-            b"u" => head.depth.last = cursor.integer()? as u64,
-            b"pu" => head.depth.prev = Some(cursor.integer()? as u64),
-            b"t" if head.channel == Channel::Trade => {
-                head.id = cursor.integer()? as u64;
-            }
-            b"a" if head.channel == Channel::AggTrade => head.id = cursor.integer()? as u64,
-            b"result" => {
-                head.channel = Channel::Ack;
-                cursor.skip_value()?;
-            }
-            b"code" => {
-                head.channel = Channel::Error;
-                cursor.skip_value()?;
-            }
-            // The ids of every venue's hot messages precede their levels: stop there.
-            b"b" | b"B" | b"p" if head.channel != Channel::Unknown && !head.symbol.is_empty() => return Ok(head),
-            b"b" | b"B" if head.depth.last > 0 && !head.symbol.is_empty() => {
-                head.channel = Channel::Touch;
-                return Ok(head);
-            }
-            _ => cursor.skip_value()?,
-        }
-        if !cursor.more(b'}')? {
-            return Ok(head);
-        }
-    }
-}
-
-fn channel_of(event: &[u8]) -> Channel {
+pub(super) fn channel_of(event: &[u8]) -> Channel {
     match event {
         b"depthUpdate" => Channel::Depth,
         b"trade" => Channel::Trade,
@@ -217,32 +137,25 @@ fn channel_of(event: &[u8]) -> Channel {
 /// that is negative or does not fit the scale. `out` is then as before.
 pub fn decode(frame: &[u8], scale: Scale, out: &mut Vec<Row>) -> Result<Decoded> {
     let before = out.len();
-    let result = match read_frame(frame, scale, out) {
-        Err(Token::Escape) => {
-            out.truncate(before);
-            match rewritten(frame).map(|text| read_frame(&text, scale, out)) {
-                Ok(Ok(decoded)) => Ok(decoded),
-                Ok(Err(Token::Bad(error))) | Err(error) => Err(error),
-                Ok(Err(Token::Escape)) => {
-                    Err(Error::BadMessage { what: "binance frame", offset: 0, reason: "escaped text" })
-                }
-            }
-        }
-        Ok(decoded) => Ok(decoded),
-        Err(Token::Bad(error)) => Err(error),
-    };
+    let mut result = read_frame(frame, scale, out);
+    if let Err(first) = result {
+        out.truncate(before);
+        result = read_again(frame, scale, out, first);
+    }
     if matches!(result, Err(_) | Ok(Decoded { body: Body::Other(_), .. })) {
         out.truncate(before);
     }
-    result
+    result.map_err(|token| match token {
+        Token::Bad(error) => error,
+        Token::Escape => Error::BadMessage { what: "binance frame", offset: 0, reason: "escaped text" },
+    })
 }
 
-/// The same JSON with needless escapes removed, by serde_json.
+/// Reads the frame as serde_json rewrites it; where that does not help, `first` is what was wrong.
 #[cold]
-fn rewritten(frame: &[u8]) -> Result<Vec<u8>> {
-    let bad = || Error::BadMessage { what: "binance frame", offset: 0, reason: "not JSON" };
-    let value: serde_json::Value = serde_json::from_slice(frame).map_err(|_| bad())?;
-    serde_json::to_vec(&value).map_err(|_| bad())
+fn read_again(frame: &[u8], scale: Scale, out: &mut Vec<Row>, first: Token) -> Scan<Decoded> {
+    let Some(text) = binance_plain::frame(frame) else { return Err(first) };
+    read_frame(&text, scale, out).map_err(|second| if first == Token::Escape { second } else { first })
 }
 
 fn read_frame(frame: &[u8], scale: Scale, out: &mut Vec<Row>) -> Scan<Decoded> {
@@ -254,22 +167,18 @@ fn read_frame(frame: &[u8], scale: Scale, out: &mut Vec<Row>) -> Scan<Decoded> {
     let mut more = !cursor.accept(b'}')?;
     while more {
         match cursor.key()? {
+            b"data" if decoded.is_some() => return Err(Token::Escape),
             b"data" if cursor.peek()? == b'{' => decoded = Some(read_payload(&mut cursor, scale, out)?),
-            b"e" => {
+            b"e" | b"u" if decoded.is_none() => {
                 // No wrapper: the object itself is the payload.
-                cursor = start;
-                decoded = Some(read_payload(&mut cursor, scale, out)?);
-                break;
-            }
-            b"u" if decoded.is_none() => {
                 cursor = start;
                 decoded = Some(read_payload(&mut cursor, scale, out)?);
                 break;
             }
             key => {
                 other = match key {
-                    b"result" => Channel::Ack,
                     b"code" => Channel::Error,
+                    b"result" if other == Channel::Unknown => Channel::Ack,
                     _ => other,
                 };
                 cursor.skip_value()?;
@@ -301,21 +210,34 @@ fn read_payload(cursor: &mut Cursor<'_>, scale: Scale, out: &mut Vec<Row>) -> Sc
             b"m" => fields.maker_is_buyer = Some(cursor.boolean()?),
             b"b" if cursor.peek()? == b'[' => levels(cursor, RowKind::Bid, 0, scale, out, &mut bids)?,
             b"a" if cursor.peek()? == b'[' => levels(cursor, RowKind::Ask, 0, scale, out, &mut asks)?,
-            b"a" if cursor.peek()? != b'"' => fields.aggregate_id = Some(id(cursor)?),
+            // The last of a repeated key counts, and this one holds no levels.
+            b"b" if bids => return Err(Token::Escape),
+            b"a" if asks => return Err(Token::Escape),
+            b"a" if cursor.peek()? != b'"' => {
+                (fields.aggregate_id, fields.text_at[ASK]) = (Some(id(cursor)?), None);
+            }
             b"p" => fields.text_at[P] = Some(text(cursor)?),
             b"q" => fields.text_at[Q] = Some(text(cursor)?),
             b"i" => fields.text_at[I] = Some(text(cursor)?),
             b"r" => fields.text_at[R] = Some(text(cursor)?),
             b"b" if cursor.peek()? == b'"' => fields.text_at[BID] = Some(text(cursor)?),
+            b"b" => {
+                fields.text_at[BID] = None;
+                cursor.skip_value()?;
+            }
             b"B" => fields.text_at[BID_QTY] = Some(text(cursor)?),
-            b"a" => fields.text_at[ASK] = Some(text(cursor)?),
+            b"a" => (fields.text_at[ASK], fields.aggregate_id) = (Some(text(cursor)?), None),
             b"A" => fields.text_at[ASK_QTY] = Some(text(cursor)?),
+            // A wrapper that has a type of its own: the payload is what counts.
+            b"data" if cursor.peek()? == b'{' => return Err(Token::Escape),
             _ => cursor.skip_value()?,
         }
         more = cursor.more(b'}')?;
     }
     let body = body(cursor, &fields, scale, (bids, asks), out)?;
-    let ts = fields.match_time.or(fields.event_time).map_or(Ok(UNDEF_TS_NS), |t| stamp_ns(cursor, t))?;
+    // A mark price's T is the next settlement, not a time of the message (exchanges.md 3.3).
+    let stamp = if body == Body::Mark { fields.event_time } else { fields.match_time.or(fields.event_time) };
+    let ts = stamp.map_or(Ok(UNDEF_TS_NS), |t| stamp_ns(cursor, t))?;
     Ok(Decoded { ts_event_ns: ts, body })
 }
 
@@ -371,6 +293,9 @@ fn body(c: &Cursor<'_>, f: &Fields<'_>, scale: Scale, sides: (bool, bool), out: 
                 out.push(Row::new(RowKind::Mark, price(c, f.text_at[I], MARK_PRECISION)?, 0, flag::ASK_SIDE)?);
             }
             if let (Some(at), Some(settles)) = (f.text_at[R], f.match_time) {
+                if at == usize::MAX {
+                    return Err(c.bad("a funding rate is no text"));
+                }
                 // An empty rate is that of an instrument without funding.
                 if c.buf.get(at) != Some(&b'"') {
                     out.push(Row::new(RowKind::Funding, signed(c, at, RATE_PRECISION)?, settles, 0)?);

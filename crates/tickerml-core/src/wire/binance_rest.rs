@@ -1,5 +1,6 @@
 //! Binance REST bodies: the depth snapshot (read by hand: it has thousands of levels) and exchangeInfo.
 use super::binance::{Scale, levels};
+use super::binance_plain;
 use super::scan::{Cursor, Scan, Token};
 use crate::error::{Error, Result};
 use crate::event::{Row, RowKind, flag};
@@ -15,11 +16,16 @@ use serde::Deserialize;
 /// then as before.
 pub fn depth_snapshot(body: &[u8], scale: Scale, out: &mut Vec<Row>) -> Result<(u64, i64)> {
     let before = out.len();
-    read_snapshot(body, scale, out).map_err(|token| {
+    read_snapshot(body, scale, out).or_else(|first| {
         out.truncate(before);
-        match token {
-            Token::Bad(error) => error,
-            Token::Escape => Error::BadMessage { what: "depth snapshot", offset: 0, reason: "escaped text" },
+        let second = binance_plain::snapshot(body).map(|text| read_snapshot(&text, scale, out));
+        if let Some(Ok(read)) = second {
+            return Ok(read);
+        }
+        out.truncate(before);
+        match (first, second) {
+            (Token::Bad(error), _) | (Token::Escape, Some(Err(Token::Bad(error)))) => Err(error),
+            _ => Err(Error::BadMessage { what: "depth snapshot", offset: 0, reason: "escaped text" }),
         }
     })
 }
@@ -87,11 +93,10 @@ struct Filter {
 /// # Errors
 /// [`Error::BadMessage`] where the body is no exchangeInfo, [`Error::BadSetting`] where a filter is missing.
 pub fn exchange_info(venue: Venue, body: &[u8], symbols: &[String]) -> Result<(Vec<Instrument>, Vec<String>)> {
-    let info: Info = serde_json::from_slice(body).map_err(|_| Error::BadMessage {
-        what: "exchangeInfo",
-        offset: 0,
-        reason: "not an exchangeInfo",
-    })?;
+    let bad = |reason| Error::BadMessage { what: "exchangeInfo", offset: 0, reason };
+    // Of text that is skipped serde_json would not prove this.
+    let text = std::str::from_utf8(body).map_err(|_| bad("not UTF-8"))?;
+    let info: Info = serde_json::from_str(text).map_err(|_| bad("not an exchangeInfo"))?;
     let mut known = Vec::new();
     let mut unknown = Vec::new();
     for name in symbols {

@@ -25,7 +25,8 @@ impl From<Error> for Token {
 /// Result of scanning.
 pub type Scan<T> = std::result::Result<T, Token>;
 
-/// Index of the first quote, backslash or control character from `at` on, or the length: eight bytes at a time.
+/// Index of the first quote, backslash, control character or byte beyond ASCII from `at` on, or the length: eight bytes at a
+/// time.
 #[inline]
 fn plain_end(buf: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -34,14 +35,14 @@ fn plain_end(buf: &[u8], mut at: usize) -> usize {
         let word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
         let zero = |x: u64| x.wrapping_sub(ONES) & !x;
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let hits = (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5C)) | control) & HIGHS;
+        let hits = (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5C)) | control | word) & HIGHS;
         // Borrows only raise false hits behind a true one, so the lowest is exact.
         if hits != 0 {
             return at + hits.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    let special = |b: &u8| matches!(b, b'"' | b'\\' | 0..0x20);
+    let special = |b: &u8| matches!(b, b'"' | b'\\' | 0..0x20 | 0x80..);
     buf.get(at..).and_then(|rest| rest.iter().position(special)).map_or(buf.len(), |n| at + n)
 }
 
@@ -109,6 +110,7 @@ impl<'a> Cursor<'a> {
                 Ok(&self.buf[start..end])
             }
             Some(b'\\') => Err(Token::Escape),
+            Some(0x80..) => self.other_alphabet(start, end),
             Some(_) => Err(self.bad("control character in a string")),
             None => {
                 self.at = self.buf.len();
@@ -117,8 +119,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Goes on with a string from `start` whose byte at `end` is beyond ASCII.
     #[cold]
-    fn utf8(&self, text: &'a [u8]) -> Scan<&'a [u8]> {
+    fn other_alphabet(&mut self, start: usize, mut end: usize) -> Scan<&'a [u8]> {
+        while matches!(self.buf.get(end), Some(0x80..)) {
+            end = plain_end(self.buf, end + 1);
+        }
+        match self.buf.get(end) {
+            Some(b'"') => self.at = end + 1,
+            Some(b'\\') => return Err(Token::Escape),
+            _ => return Err(self.bad("string without end")),
+        }
+        let text = &self.buf[start..end];
         std::str::from_utf8(text).map(str::as_bytes).map_err(|_| self.bad("not UTF-8"))
     }
 
@@ -127,7 +139,7 @@ impl<'a> Cursor<'a> {
     pub fn key(&mut self) -> Scan<&'a [u8]> {
         // Nearly every key of a hot message is one letter.
         if let Some([b'"', letter, b'"', b':']) = self.buf.get(self.at..self.at + 4)
-            && !matches!(letter, b'"' | b'\\' | 0..0x20)
+            && !matches!(letter, b'"' | b'\\' | 0..0x20 | 0x80..)
         {
             self.at += 4;
             return Ok(&self.buf[self.at - 3..self.at - 2]);
@@ -227,22 +239,19 @@ impl<'a> Cursor<'a> {
 
     fn skip_string(&mut self) -> Scan<()> {
         let start = self.at;
-        let (mut bits, mut escaped) = (0, false);
-        self.at += 1;
+        let mut plain = true;
+        self.at = plain_end(self.buf, start + 1);
         while let Some(&byte) = self.buf.get(self.at) {
             match byte {
                 b'"' => {
                     self.at += 1;
-                    return if bits < 0x80 && !escaped { Ok(()) } else { self.judge::<String>(start, "bad text") };
-                }
-                b'\\' => {
-                    escaped = true;
-                    self.at += 2;
+                    return if plain { Ok(()) } else { self.judge::<String>(start, "bad text") };
                 }
                 0..0x20 => return Err(self.bad("control character in a string")),
                 _ => {
-                    bits |= byte;
-                    self.at += 1;
+                    plain = false;
+                    let next = self.at + if byte == b'\\' { 2 } else { 1 };
+                    self.at = plain_end(self.buf, next.min(self.buf.len()));
                 }
             }
         }
