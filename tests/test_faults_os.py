@@ -204,6 +204,7 @@ def test_sigterm_ends_the_tape(command: str, url: str, tmp_path: Path) -> None:
     assert (found["ok"], found["cut_bytes"]) == (True, 0)
 
 
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
 def test_a_limit_on_file_size_is_told_like_a_full_disk_and_the_run_goes_on_without(url: str, tmp_path: Path) -> None:
     """Nothing fits from the start: the process stays and tries until it is told to stop, then says what was wrong."""
     words = [*COMMAND, "--data", str(tmp_path), "collect", "--at", url]
@@ -268,6 +269,7 @@ def until(process: Running, what: Any) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+@pytest.mark.skipif(not (shutil.which("unshare") and shutil.which("nsenter")), reason="needs unshare and nsenter")
 @pytest.mark.parametrize("command", ["collect", "run"])
 def test_a_full_disk_tears_nothing_and_heals(command: str, tmp_path: Path) -> None:
     """The disk fills while it records: intake stops, the process stays; with room it goes on; the tape is whole."""

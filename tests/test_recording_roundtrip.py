@@ -75,11 +75,6 @@ def test_our_captures_come_back_byte_for_byte(tmp_path: Path, venue: str) -> Non
     roundtrip(tmp_path, [HERE / "data" / f"{venue}_DEMOUSDT.raw.gz"], f"{venue}:DEMOUSDT", "20")
 
 
-@pytest.mark.skipif(not SPOT[0].exists(), reason=f"no recordings at {RECORDINGS}: set TICKERML_RECORDINGS")
-def test_a_real_recording_comes_back_byte_for_byte(tmp_path: Path) -> None:
-    roundtrip(tmp_path, SPOT, "binance_spot:BTCUSDT", "100")
-
-
 @pytest.mark.soak
 @pytest.mark.skipif(not SPOT[0].exists(), reason=f"no recordings at {RECORDINGS}: set TICKERML_RECORDINGS")
 @pytest.mark.parametrize(("files", "instrument"), [(SPOT, "binance_spot:BTCUSDT"), (USDM, "binance_usdm:BTCUSDT")])
