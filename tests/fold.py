@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -34,6 +35,11 @@ def ledger_rows(path: Path) -> tuple[Rows, tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as db:
         rows = {table: db.execute(f"SELECT * FROM {table} ORDER BY run, view, kind, n").fetchall() for table in TABLES}
         return rows, db.execute("SELECT * FROM cursor").fetchone()
+
+
+def fingerprint(rows: Rows) -> str:
+    """One short text that stands for all rows."""
+    return hashlib.sha256(repr(sorted(rows.items())).encode()).hexdigest()
 
 
 def up_to(rows: Rows, view: int) -> Rows:
