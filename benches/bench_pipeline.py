@@ -1,0 +1,218 @@
+"""Speed and memory of the whole line on the real recordings: prints a table and writes ``target/bench.json``.
+
+Run it with ``make bench``. Rates are per CPU second; every case runs in interleaved rounds and the median counts. It
+reads ``TICKERML_RECORDINGS`` (or ``../shared/data``) and leaves out what is absent. Nothing here gates on time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", ROOT.parent / "shared" / "data"))
+TICKERML = Path(sys.executable).with_name("tickerml")
+FEEDS = {
+    "USD-M": ("binance_usdm:BTCUSDT", ["binance_usdm/usdm_btcusdt_20240808.gz"]),
+    "spot": (
+        "binance_spot:BTCUSDT",
+        ["binance_spot/spot_btcusdt_20240808.gz", "binance_spot/spot_btcusdt_20240809.gz"],
+    ),
+}
+GRID = ["levels=5", "half_spread_ticks=1", "interval_ticks=1"]
+ROUNDS = 5
+
+Row = tuple[str, str, str, str]
+"""What, measured, bar, goal."""
+
+
+def main() -> None:
+    rows: list[Row] = [*criterion_rows(), *frame_rows()]
+    with tempfile.TemporaryDirectory(prefix="tickerml-bench-") as folder:
+        data = Path(folder)
+        imported = {name: import_feed(name, data) for name in FEEDS}
+        runs = {name: done for name, done in imported.items() if done}
+        for name in sorted(set(FEEDS) - set(runs)):
+            print(f"{name}: no recording in {RECORDINGS}, left out", file=sys.stderr)
+        rows += [row for name, done in runs.items() for row in file_rows(name, done)]
+        rows += engine_rows(data, runs)
+    rows += memory_rows()
+    show(rows)
+
+
+def command(data: Path, *arguments: str) -> dict[str, Any]:
+    """A command's JSON, with the CPU seconds of its process as ``process_cpu_s``."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [TICKERML, *arguments, "--json", "--data", str(data)], capture_output=True, text=True, check=True, cwd=data
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {**json.loads(done.stdout), "process_cpu_s": cpu_s}
+
+
+def import_feed(name: str, data: Path) -> dict[str, Any] | None:
+    """The median of three imports by CPU time; the data of the last one stays."""
+    instrument, files = FEEDS[name]
+    paths = [RECORDINGS / file for file in files]
+    if not all(path.is_file() for path in paths):
+        return None
+    made = [
+        command(data / f"{name}{n}", "data", "import", "hftbacktest-raw", *map(str, paths), "--instrument", instrument)
+        for n in range(3)
+        if not (data / f"{name}{n}").mkdir()
+    ]
+    cpu_s = statistics.median(one["process_cpu_s"] for one in made)
+    return {**made[-1], "process_cpu_s": cpu_s, "data": str(data / f"{name}2")}
+
+
+def file_rows(name: str, done: dict[str, Any]) -> list[Row]:
+    import pyarrow.parquet as pq
+
+    files = sorted(Path(done["data"]).glob("events/**/*.parquet"))
+    count = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+    last = sum(int((pq.read_table(file, columns=["flags"])["flags"].to_numpy() & 1).sum()) for file in files)
+    events = done["levels"] + done["trades"] + touches(done)
+    bars = ("<= 4.0", "<= 3.7") if name == "USD-M" else ("<= 4.3", "<= 4.0")
+    size = sum(file.stat().st_size for file in files)
+    return [
+        (
+            f"`data import`, {name}, M events per CPU second",
+            f"{events / done['process_cpu_s'] / 1e6:.2f}",
+            ">= 1.5",
+            ">= 2.5",
+        ),
+        (f"event file, {name}, bytes a row", f"{size / count:.2f}", *bars),
+        (f"event in memory, {name}, bytes a row", f"{16 + 32 * last / count:.1f}", "<= 32", "<= 20"),
+    ]
+
+
+def touches(done: dict[str, Any]) -> int:
+    verified = command(Path(done["data"]), "data", "verify", done["run"])
+    return sum(int(row.get("touches", 0)) for row in verified["instruments"])
+
+
+def engine_rows(data: Path, runs: dict[str, dict[str, Any]]) -> list[Row]:
+    """Replay and backtests, all cases in every round."""
+    cases: dict[str, Callable[[], float]] = {}
+    bars: dict[str, tuple[str, str]] = {}
+
+    def rate(done: dict[str, Any], what: str) -> float:
+        return float(done[what]) / float(done["engine_cpu_s"]) / 1e6
+
+    for name, made in runs.items():
+        folder, run = Path(made["data"]), made["run"]
+        replay = f"replay, {name}, `hold`, M events per CPU second"
+        cases[replay] = lambda f=folder, r=run: rate(command(f, "replay", r, "--policy", "hold"), "events")
+        bars[replay] = (">= 5", ">= 6.5") if name == "USD-M" else ("", "")
+        sets = [part for one in GRID for part in ("--set", one)]
+        grid = f"backtest, {name}, `grid` of 5 levels, M rows per CPU second"
+        cases[grid] = lambda f=folder, r=run, s=sets: rate(command(f, "backtest", r, "--policy", "grid", *s), "rows")
+        bars[grid] = (">= 10" if name == "USD-M" else ">= 4", "next issue")
+        hold = f"backtest, {name}, `hold`, M rows per CPU second"
+        cases[hold] = lambda f=folder, r=run: rate(command(f, "backtest", r, "--policy", "hold"), "rows")
+        bars[hold] = ("", "")
+    if "USD-M" in runs:
+        made = runs["USD-M"]
+        step = "one step in Python, `hold`, view built and read, us"
+        cases[step] = lambda: step_us(Path(made["data"]), made["run"])
+        bars[step] = ("<= 2", "<= 1")
+    measured: dict[str, list[float]] = {case: [] for case in cases}
+    for _ in range(ROUNDS):
+        for case, work in cases.items():
+            measured[case].append(work())
+    return [(case, f"{statistics.median(values):.2f}", *bars[case]) for case, values in measured.items()]
+
+
+def step_us(data: Path, run: str) -> float:
+    """CPU of the steps that a session with 1 ms steps has more than one with 100 ms: view, loop, digest and all."""
+    fine = command(data, "replay", run, "--policy", "hold", "--set", "step_ms=1")
+    coarse = command(data, "replay", run, "--policy", "hold", "--set", "step_ms=100")
+    more = fine["views"] - coarse["views"]
+    return float(fine["engine_cpu_s"] - coarse["engine_cpu_s"]) / more * 1e6
+
+
+def criterion_rows() -> list[Row]:
+    """What `cargo bench` has just measured, ns a level."""
+    bars = {"decode": ("<= 25", "<= 17"), "decode+book": ("<= 80", "<= 60")}
+    rows = []
+    for feed in ("usdm", "spot"):
+        for bench, (bar, goal) in bars.items():
+            if (found := criterion(feed, bench)) is not None:
+                ns, levels = found
+                rows.append((f"{bench}, {feed}, ns a level", f"{ns / levels:.1f}", bar, goal))
+        if (found := criterion(feed, "largest message")) is not None:
+            ns, levels = found
+            rows.append((f"largest message, {feed}, {levels} levels, ms", f"{ns / 1e6:.3f}", "<= 0.2", "<= 0.1"))
+    return rows
+
+
+def criterion(feed: str, bench: str) -> tuple[float, int] | None:
+    folder = ROOT / "target" / "criterion" / feed / re.sub(r"[^\w+-]", " ", bench) / "new"
+    try:
+        median = json.loads((folder / "estimates.json").read_text())["median"]["point_estimate"]
+        levels = json.loads((folder / "benchmark.json").read_text())["throughput"]["Elements"]
+    except (OSError, KeyError, ValueError):
+        return None
+    return float(median), int(levels)
+
+
+def frame_rows() -> list[Row]:
+    """CPU of the feed thread for a 752-byte frame over loopback, without the tape."""
+    build = ["cargo", "run", "--quiet", "--release", "-p", "tickerml-feed", "--example", "frame_cost", "--", "300000"]
+    try:
+        done = subprocess.run(build, capture_output=True, text=True, timeout=150, cwd=ROOT, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = [float(text) for text in re.findall(r"(\d+(?:\.\d+)?) ns", done.stdout)]
+    return (
+        [("WebSocket frame of 752 B handed over, us of CPU", f"{min(found) / 1e3:.2f}", "<= 2.0", "<= 1.5")]
+        if found
+        else []
+    )
+
+
+def memory_rows() -> list[Row]:
+    # Not ru_maxrss: that keeps the peak of the process which forked this one.
+    code = "import tickerml; print(open('/proc/self/status').read())"
+    status = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    kib = int(re.findall(r"VmHWM:\s+(\d+)", status)[0])
+    rows: list[Row] = [("`import tickerml`, MiB resident", f"{kib / 1024:.0f}", "<= 60", "")]
+    library = next((ROOT / "python" / "tickerml").glob("_native*.so"), None)
+    if library is not None:
+        with tempfile.TemporaryFile() as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as wheel:
+            wheel.write(library)
+            size = sum(info.compress_size for info in wheel.infolist())
+        rows.append(("native module as a wheel holds it, MB", f"{size / 1e6:.1f}", "<= 10", "<= 6"))
+    begin = time.perf_counter()
+    subprocess.run([TICKERML, "--help"], capture_output=True, check=True)
+    rows.append(("`tickerml --help`, ms of wall time", f"{(time.perf_counter() - begin) * 1e3:.0f}", "< 100", ""))
+    return rows
+
+
+def show(rows: list[Row]) -> None:
+    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
+    print(f"\nMedians of {ROUNDS} interleaved rounds; {machine}; load {os.getloadavg()[0]:.1f}\n")
+    print("| what | measured | bar | goal |\n|---|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    target = ROOT / "target" / "bench.json"
+    target.parent.mkdir(exist_ok=True)
+    kept = [dict(zip(("what", "measured", "bar", "goal"), row, strict=True)) for row in rows]
+    target.write_text(json.dumps({"machine": machine, "rows": kept}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
