@@ -2,6 +2,7 @@
 //!
 //! It shares no code with the decoders: decimals are read by lengths of strings, and every rule is written a second time.
 //! Property tests, the seed corpus and the fuzz targets call the same `check_*` functions.
+#![allow(dead_code, unused_imports, reason = "each test and each fuzz target uses its part")]
 use serde_json::{Map, Value};
 use tickerml_core::error::Error;
 use tickerml_core::event::{ROW_PX_MAX, Row, RowKind, flag};
@@ -11,10 +12,12 @@ use tickerml_core::wire::{self, Body, Channel, DepthIds, Scale};
 mod head;
 mod info;
 mod number;
+mod tape;
 
 pub use head::check_head;
 pub use info::check_exchange_info;
 use number::{decimal, id, integer};
+pub use tape::check_tape;
 
 /// Scales that every text is read at: spot, futures, the finest, whole numbers.
 pub const SCALES: [Scale; 4] = [scale(2, 5), scale(1, 3), scale(8, 8), scale(0, 0)];
