@@ -1,4 +1,4 @@
-"""Fuzzing of the decoders and of the tape (issue 3, row 9): each target for `FUZZ_SECONDS` (default 600) with libFuzzer.
+"""Fuzzing of decoders and tape (issue 3, row 9): each target for `FUZZ_SECONDS` (default 600) with libFuzzer.
 
 Needs a nightly toolchain and a C++ compiler; cargo-fuzz is installed where it is absent. The corpora stay in
 `fuzz/corpus`, so a later run goes on where this one ended; a finding stays in `fuzz/artifacts`.
