@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import random
 import sqlite3
 import statistics
@@ -42,16 +43,22 @@ class Story:
     """What happened, for the checks and the report. Stamps are of the wall clock, ns."""
 
     begun_ns: list[int] = field(default_factory=list)
-    handled_s: list[float] = field(default_factory=list)
-    live_s: list[float] = field(default_factory=list)
+    handled_s: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
+    """From the start of a process to its first new frame handled; True where it went on from a checkpoint."""
     killed_ns: list[int] = field(default_factory=list)
     from_pos: list[int] = field(default_factory=list)
     ledgers: list[tuple[int, str]] = field(default_factory=list)
     """After each kill: the ledger's last view, and a fingerprint of its rows."""
 
     def heard(self, process: Running) -> None:
-        """Notes where a process went on from."""
-        self.from_pos += [int(line.split()[2]) for line in process.said if line.startswith("probe from")]
+        """Notes where a process went on from, and when it handled its first new frame."""
+        said = {
+            words[1]: int(words[2]) for words in map(str.split, process.said) if words[:1] == ["probe"] and words[2:]
+        }
+        if "from" in said:
+            self.from_pos.append(said["from"])
+        if "handled" in said:
+            self.handled_s[said.get("from", -1) >= 0].append((said["handled"] - self.begun_ns[-1]) / 1e9)
 
 
 def test_ten_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -102,7 +109,7 @@ def killed_run(
         with begin(data, url, story, environ) as process:
             (after,) = chance.choices(list(AFTER), AFTER.values())
             if after != "nothing":
-                story.handled_s.append(reached(process, "handled", story))
+                process.line_with("probe handled")
             if after == "kept":
                 process.line_with("probe kept")
             assert not process.ends_within(chance.uniform(0, 1.0)), "".join(process.said)
@@ -111,8 +118,7 @@ def killed_run(
         story.heard(process)
         story.ledgers += [seen(path) for path in data.glob("runs/*/ledger.sqlite") if has_tables(path)]
     with begin(data, url, story, environ) as process:
-        story.handled_s.append(reached(process, "handled", story))
-        story.live_s.append(reached(process, "live", story))
+        process.line_with("probe live")
         assert not process.ends_within(1.0), "".join(process.said)
         result = json.loads(process.stop())
     story.heard(process)
@@ -129,11 +135,6 @@ def begin(data: Path, url: str, story: Story, environ: dict[str, str]) -> Runnin
     story.begun_ns.append(time.time_ns())
     words = ["--data", str(data), "--json", "run", "--at", url, "--policy", "grid"]
     return Running([*PROBE, *words], data, **environ)
-
-
-def reached(process: Running, what: str, story: Story) -> float:
-    """Seconds from the start of the process to what its probe says."""
-    return (int(process.line_with(f"probe {what}").split()[2]) - story.begun_ns[-1]) / 1e9
 
 
 def seen(path: Path) -> tuple[int, str]:
@@ -211,16 +212,21 @@ def report(story: Story, tape: list[Record], result: dict[str, Any]) -> None:
     connected = {r.epoch: r.ts_ns for r in reversed(tape) if r.kind == CONNECT}
     ends = sorted(last.values())[:-1]
     lost_ms = [(min(k for k in story.killed_ns if k >= end) - end) / 1e6 for end in ends if end <= story.killed_ns[-1]]
-    numbers = sorted(story.handled_s)
     print(
         f"\nkills {len(story.killed_ns)}  processes that recorded {len(last)}, connected {len(connected)}"
         f"  records {len(tape)}  fills {result['fills']}  orders {result['orders']}"
-        f"\nstarts from a checkpoint {sum(pos >= 0 for pos in story.from_pos)} of {len(story.from_pos)}"
-        f"\nfrom start to the first new frame handled, s: median {statistics.median(numbers):.2f}"
-        f"  p90 {numbers[int(0.9 * (len(numbers) - 1))]:.2f}  max {numbers[-1]:.2f}  (n={len(numbers)})"
-        f"\nfrom the last record on the tape to the kill, ms: median {statistics.median(lost_ms):.0f}"
-        f"  max {max(lost_ms):.0f}"
+        f"\nstarts from a checkpoint {sum(pos >= 0 for pos in story.from_pos)} of {len(story.from_pos)} restarts"
+        f"\nfrom start to the first new frame handled, s: from a checkpoint {spread(story.handled_s[True])};"
+        f" folded from the start of the tape {spread(story.handled_s[False])}"
+        f"\nfrom the last record on the tape to the kill, ms: {spread(lost_ms)}"
     )
+
+
+def spread(numbers: list[float]) -> str:
+    """Median, 90th percentile, maximum and count."""
+    ordered = sorted(numbers) or [math.nan]
+    p90 = ordered[int(0.9 * (len(ordered) - 1))]
+    return f"median {statistics.median(ordered):.2f} p90 {p90:.2f} max {ordered[-1]:.2f} (n={len(numbers)})"
 
 
 def test_a_ledger_that_differs_is_told() -> None:

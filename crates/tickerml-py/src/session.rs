@@ -48,7 +48,10 @@ fn recorded_config(path: &std::path::Path) -> PyResult<serde_json::Value> {
                 .map_err(|e| errors::unsound(&format!("{}: CONFIG record: {e}", path.display())));
         }
     }
-    Err(errors::unsound(&format!("{}: no CONFIG record: not a tape of a run", path.display())))
+    Err(errors::unsound(&match reader.damaged().first() {
+        Some(d) => format!("{} at byte {}: {}; no CONFIG record is left", d.segment, d.offset, d.reason),
+        None => format!("{}: no CONFIG record: not a tape of a run", path.display()),
+    }))
 }
 
 #[pymethods]
