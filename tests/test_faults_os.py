@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from commands import COMMAND, WAIT_S, Running, run, serving, tickerml
 from fold import fold, ledger_rows
-from tape_reader import BLOCK_LEN, BLOCK_MAGIC, FRAME, STOP, records
+from tape_reader import BLOCK_LEN, BLOCK_MAGIC, CLOCK, FRAME, STOP, records
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -227,6 +227,60 @@ def test_a_limit_on_file_size_is_told_like_a_full_disk_and_the_run_goes_on_witho
         assert name in process.said[-1]
     assert tickerml(tmp_path, "collect", "--at", url, "--duration", "1s", **SMALL)["run"] == name
     assert tickerml(tmp_path, "data", "verify", name)["ok"]
+
+
+# ---- a clock that steps ---------------------------------------------------------------------------------------------
+
+CLOCK_SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *ts) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int rc = real(id, ts);
+    const char *path = getenv("STEP_FILE");
+    FILE *file = id == CLOCK_REALTIME && path ? fopen(path, "r") : NULL;
+    if (file) {
+        long seconds = 0;
+        if (fscanf(file, "%ld", &seconds) == 1) ts->tv_sec += seconds;
+        fclose(file);
+    }
+    return rc;
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_a_stepped_clock_is_recorded_and_disturbs_nothing(url: str, tmp_path: Path) -> None:
+    """An hour forward, then two back, for this process alone: CLOCK records, order kept, no reconnect, books Live."""
+    (tmp_path / "shim.c").write_text(CLOCK_SHIM)
+    shim, step = tmp_path / "shim.so", tmp_path / "step"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(shim), str(tmp_path / "shim.c"), "-ldl"], check=True)
+    stepped = {"LD_PRELOAD": str(shim), "STEP_FILE": str(step), **EVERY_S}
+    with Running([*COMMAND, "--data", str(tmp_path), "run", "--at", url], tmp_path, **stepped) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 4/4")
+        for count, seconds in ((1, 3600), (2, -3600)):
+            (tmp_path / "draft").write_text(str(seconds))
+            (tmp_path / "draft").rename(step)
+            until(process, lambda *_, count=count: len(clocks(tmp_path / "tapes" / name)) >= count)
+        line = until(process, lambda before, now, line: now > before and "live 4/4" in line)
+        out = process.stop()
+    assert "reconnects 0" in line
+    forward, back = clocks(tmp_path / "tapes" / name)
+    assert [forward["reanchored"], back["reanchored"]] == [True, False]
+    stamps = [record.ts_ns for record in records(tmp_path / "tapes" / name)]
+    assert stamps == sorted(stamps)
+    assert stamps[-1] - stamps[0] > 3_600_000_000_000
+    assert tickerml(tmp_path, "replay", name)["digest"] in out
+
+
+def clocks(tape: Path) -> list[dict[str, Any]]:
+    """The CLOCK records of a tape, also while it is written."""
+    return [json.loads(record.bytes) for record in records(tape) if record.kind == CLOCK]
 
 
 # ---- a full disk -----------------------------------------------------------------------------------------------------
