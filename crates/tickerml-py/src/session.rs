@@ -327,8 +327,8 @@ fn push_file(set: &mut EventSet, market: &mut Vec<Instrument>, file: &Bound<'_, 
             market.len() - 1
         }
     };
-    let long = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, i64>>().map_err(PyErr::from);
-    let byte = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, u8>>().map_err(PyErr::from);
+    let long = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, i64>>();
+    let byte = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, u8>>();
     let (pos, recv, event, px, qty) = (long(1)?, long(2)?, long(3)?, long(5)?, long(6)?);
     let (kind, flags) = (byte(4)?, byte(7)?);
     set.push(

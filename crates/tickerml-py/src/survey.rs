@@ -151,6 +151,9 @@ pub struct TapeEvents {
     ended: bool,
 }
 
+/// Segment index, UTC day since 1970, instrument JSON, columns.
+type Chunk<'py> = (usize, i64, String, Bound<'py, PyDict>);
+
 const DAY_NS: i64 = 86_400_000_000_000;
 
 #[pymethods]
@@ -172,7 +175,7 @@ impl TapeEvents {
         slf
     }
 
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<(usize, i64, String, Bound<'py, PyDict>)>> {
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Chunk<'py>>> {
         while self.ready.is_empty() && !self.ended {
             py.detach(|| self.work()).map_err(errors::core)?;
             py.check_signals()?;
