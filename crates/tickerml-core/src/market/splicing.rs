@@ -1,0 +1,302 @@
+//! How a book is made true and kept so: diffs against snapshots, sockets that come and go, and what is said when it is lost.
+use super::line::{self, Splice};
+use super::slots::Role;
+use super::{Market, Visitor};
+use crate::error::Result;
+use crate::event::{BookState, Cause, Message, Row, RowKind, flag};
+use crate::sequence::{Diff, Snapshot};
+use crate::tape::{Record, RestHead};
+use crate::units::UNDEF_TS_NS;
+use crate::wire::{self, DepthIds};
+
+impl Market {
+    pub(super) fn diff<V: Visitor>(
+        &mut self,
+        slot: u16,
+        ids: DepthIds,
+        message: &mut Message,
+        rows: &mut [Row],
+        visitor: &mut V,
+    ) {
+        finish(rows);
+        let index = usize::from(message.instrument);
+        let line = &mut self.lines[index];
+        line.stats.updates += 1;
+        line.stats.levels += rows.len() as u64;
+        if line.stats.first_seq == 0 {
+            line.stats.first_seq = ids.first;
+        }
+        line.stats.last_seq = line.stats.last_seq.max(ids.last);
+        line.silence.heard(message.ts_recv_ns);
+        // Futures chain `pu` per socket, so a second socket's diffs wait for a snapshot of their own (rules.md 4).
+        if let Some(standby) = line.standby.as_mut().filter(|s| s.slot == slot) {
+            if standby.sequence.on_diff(ids) == Diff::Gap {
+                standby.forget();
+            }
+            let fits = standby.push(ids, *message, rows);
+            if !fits {
+                line.standby = None;
+            }
+            return;
+        }
+        // A socket that another has replaced: its chain is not the book's any more.
+        if line.instrument.venue.is_futures() && line.splice.slot != 0 && line.splice.slot != slot {
+            line.stats.repeats += 1;
+            return;
+        }
+        let (was, before) = (line.state, line.splice.sequence.update_id());
+        match line.splice.sequence.on_diff(ids) {
+            Diff::Apply => {
+                self.apply_diff(index, message, rows, visitor);
+                if was == BookState::Stale {
+                    self.set_state(index, BookState::Live, Cause::Resumed, message.ts_recv_ns, visitor);
+                }
+                self.judge_crossed(index, message.ts_recv_ns, visitor);
+            }
+            Diff::Drop if line.splice.sequence.is_bridging() => line.stats.discarded_diffs += 1,
+            Diff::Drop => line.stats.repeats += 1,
+            Diff::Buffer => self.buffer(index, ids, message, rows, Cause::FirstDiff, visitor),
+            Diff::Gap => {
+                let dense = if ids.prev.is_none() { ids.first.saturating_sub(before + 1) } else { 1 };
+                line.stats.missing_updates += dense;
+                line.splice.forget();
+                self.set_gap(index, Cause::SequenceGap, message.ts_recv_ns, visitor);
+                self.buffer(index, ids, message, rows, Cause::SequenceGap, visitor);
+            }
+        }
+    }
+
+    fn apply_diff<V: Visitor>(&mut self, index: usize, message: &Message, rows: &[Row], visitor: &mut V) {
+        let line = &mut self.lines[index];
+        line.last_true_ns = message.ts_recv_ns;
+        if message.ts_event_ns != UNDEF_TS_NS {
+            line.last_diff_event_ns = message.ts_event_ns;
+        }
+        self.apply(message, rows, visitor);
+    }
+
+    fn buffer<V: Visitor>(
+        &mut self,
+        index: usize,
+        ids: DepthIds,
+        message: &Message,
+        rows: &[Row],
+        cause: Cause,
+        visitor: &mut V,
+    ) {
+        let ts = message.ts_recv_ns;
+        if self.lines[index].state != BookState::Syncing {
+            if self.lines[index].state != BookState::Buffering {
+                self.set_state(index, BookState::Buffering, cause, ts, visitor);
+            }
+            self.set_state(index, BookState::Syncing, cause, ts, visitor);
+        }
+        if !self.lines[index].splice.push(ids, *message, rows) {
+            self.lose(index, Cause::Overflow, ts, BookState::Buffering, visitor);
+        }
+    }
+
+    fn judge_crossed<V: Visitor>(&mut self, index: usize, ts_ns: i64, visitor: &mut V) {
+        if self.lines[index].book.is_crossed() {
+            self.lines[index].stats.crossed += 1;
+            self.lose(index, Cause::Crossed, ts_ns, BookState::Buffering, visitor);
+        }
+    }
+
+    pub(super) fn rest<V: Visitor>(&mut self, record: &Record<'_>, visitor: &mut V) -> Result<()> {
+        let (head, body) = RestHead::decode(record.bytes)?;
+        self.stats.rest_failures += u64::from(head.status != 200);
+        if head.what != "depth" || head.status != 200 {
+            return Ok(());
+        }
+        let Some(index) = self.slots.symbol(self.slots.venue(record.slot), head.symbol.as_bytes()) else {
+            return Ok(());
+        };
+        let mut rows = clears();
+        match wire::depth_snapshot(body, self.lines[index].scale(), &mut rows) {
+            Ok((id, ts_event_ns)) => self.snapshot(index, id, ts_event_ns, rows, record, visitor),
+            Err(_) => self.lines[index].stats.bad_messages += 1,
+        }
+        Ok(())
+    }
+
+    fn snapshot<V: Visitor>(
+        &mut self,
+        index: usize,
+        id: u64,
+        ts_event_ns: i64,
+        mut rows: Vec<Row>,
+        record: &Record<'_>,
+        visitor: &mut V,
+    ) {
+        let line = &mut self.lines[index];
+        if line.standby.as_mut().is_some_and(|s| s.sequence.on_snapshot(id) == Snapshot::Accept) {
+            // The new socket's book is whole: it takes over.
+            line.splice = line.standby.take().expect("just asked");
+        } else {
+            match line.splice.sequence.on_snapshot(id) {
+                Snapshot::Accept => {}
+                Snapshot::TooOld | Snapshot::Unneeded => return,
+            }
+        }
+        line.stats.snapshots += 1;
+        line.last_true_ns = record.ts_recv_ns;
+        let waiting = std::mem::take(&mut line.splice.waiting);
+        line.splice.forget();
+        finish(&mut rows);
+        let before = waiting.iter().filter(|w| w.ids.1 <= id && w.message.ts_event_ns != UNDEF_TS_NS);
+        let message = Message {
+            pos: record.pos,
+            ts_recv_ns: record.ts_recv_ns,
+            ts_event_ns: if ts_event_ns == UNDEF_TS_NS {
+                before.map(|w| w.message.ts_event_ns).next_back().unwrap_or(line.last_diff_event_ns)
+            } else {
+                ts_event_ns
+            },
+            instrument: index as u16,
+            rows: rows.len() as u32,
+        };
+        self.apply(&message, &rows, visitor);
+        for diff in waiting {
+            if !self.splice_one(index, diff, record.ts_recv_ns, visitor) {
+                return;
+            }
+        }
+        self.set_state(index, BookState::Live, Cause::Snapshot, record.ts_recv_ns, visitor);
+        self.judge_crossed(index, record.ts_recv_ns, visitor);
+    }
+
+    /// Applies a diff that waited, stamped with the snapshot's arrival; false where it does not fit after all.
+    fn splice_one<V: Visitor>(&mut self, index: usize, diff: line::Waiting, ts_ns: i64, visitor: &mut V) -> bool {
+        let line = &mut self.lines[index];
+        match line.splice.sequence.on_diff(diff.ids()) {
+            Diff::Apply => {
+                let message = Message { ts_recv_ns: ts_ns, ..diff.message };
+                self.apply_diff(index, &message, &diff.rows, visitor);
+                true
+            }
+            Diff::Drop => {
+                line.stats.discarded_diffs += 1;
+                true
+            }
+            Diff::Buffer | Diff::Gap => {
+                self.lose(index, Cause::SequenceGap, ts_ns, BookState::Buffering, visitor);
+                false
+            }
+        }
+    }
+
+    pub(super) fn connected<V: Visitor>(&mut self, slot: u16, ts_ns: i64, visitor: &mut V) {
+        let Some((venue, Role::Public)) = self.slots.connected(slot) else { return };
+        for index in 0..self.lines.len() {
+            let line = &mut self.lines[index];
+            if line.instrument.venue != venue {
+                continue;
+            }
+            if line.state == BookState::Connecting {
+                line.splice.slot = slot;
+                line.splice.sequence.reset(BookState::Buffering);
+                self.set_state(index, BookState::Buffering, Cause::Connect, ts_ns, visitor);
+            } else if venue.is_futures() && line.splice.slot != slot {
+                line.standby = Some(Splice::new(slot, crate::sequence::Sequence::new(venue)));
+            }
+        }
+    }
+
+    pub(super) fn disconnected<V: Visitor>(&mut self, slot: u16, ts_ns: i64, visitor: &mut V) {
+        self.stats.disconnects += 1;
+        let Some((venue, Role::Public)) = self.slots.disconnected(slot) else { return };
+        let other = self.slots.open_public(venue);
+        for index in 0..self.lines.len() {
+            let line = &mut self.lines[index];
+            if line.instrument.venue != venue {
+                continue;
+            }
+            line.standby = line.standby.take().filter(|s| s.slot != slot);
+            match other {
+                // Spot's ids are one sequence on every socket: the other one carries on.
+                Some(other) if !venue.is_futures() => line.splice.slot = other,
+                _ if line.splice.slot != slot && line.splice.slot != 0 => {}
+                _ => {
+                    line.silence.interrupted();
+                    let standby = line.standby.take();
+                    self.lose(index, Cause::Disconnect, ts_ns, BookState::Connecting, visitor);
+                    if let Some(standby) = standby {
+                        self.lines[index].splice = standby;
+                        self.set_state(index, BookState::Buffering, Cause::Disconnect, ts_ns, visitor);
+                        self.set_state(index, BookState::Syncing, Cause::Disconnect, ts_ns, visitor);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn epoch<V: Visitor>(&mut self, ts_ns: i64, visitor: &mut V) {
+        self.slots.forget_connections();
+        for index in 0..self.lines.len() {
+            self.lines[index].standby = None;
+            self.lines[index].silence.interrupted();
+            self.lose(index, Cause::Epoch, ts_ns, BookState::Connecting, visitor);
+        }
+    }
+
+    /// The book cannot be trusted any more and starts over from `state`.
+    pub(super) fn lose<V: Visitor>(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        ts_ns: i64,
+        state: BookState,
+        visitor: &mut V,
+    ) {
+        let line = &mut self.lines[index];
+        line.splice.forget();
+        line.splice.sequence.reset(state);
+        if line.state == state {
+            return;
+        }
+        self.set_gap(index, cause, ts_ns, visitor);
+        self.set_state(index, state, cause, ts_ns, visitor);
+    }
+
+    /// Records a gap, where there was a book to lose.
+    fn set_gap<V: Visitor>(&mut self, index: usize, cause: Cause, ts_ns: i64, visitor: &mut V) {
+        if matches!(self.lines[index].state, BookState::Live | BookState::Stale) {
+            self.set_state(index, BookState::Gap, cause, ts_ns, visitor);
+        }
+    }
+
+    pub(super) fn set_state<V: Visitor>(
+        &mut self,
+        index: usize,
+        state: BookState,
+        cause: Cause,
+        ts_ns: i64,
+        visitor: &mut V,
+    ) {
+        let flags = flag::DERIVED | flag::LAST;
+        let row = Row::new(RowKind::State, state as i64, cause as i64, flags).expect("states are small");
+        let message = Message {
+            pos: self.last_pos,
+            ts_recv_ns: ts_ns,
+            ts_event_ns: UNDEF_TS_NS,
+            instrument: index as u16,
+            rows: 1,
+        };
+        self.apply(&message, &[row], visitor);
+    }
+}
+
+/// Marks the last row of a message.
+pub(super) fn finish(rows: &mut [Row]) {
+    if let Some(last) = rows.last_mut() {
+        *last = last.with_flags(flag::LAST);
+    }
+}
+
+/// The two rows that open a snapshot.
+fn clears() -> Vec<Row> {
+    [flag::SNAPSHOT, flag::SNAPSHOT | flag::ASK_SIDE]
+        .map(|flags| Row::new(RowKind::Clear, 0, 0, flags).expect("zero is small"))
+        .to_vec()
+}
