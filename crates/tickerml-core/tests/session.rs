@@ -1,0 +1,273 @@
+//! A session over records made by hand: boundaries, an order's life, restarts; and the digest, which neither batches nor
+//! checkpoints nor a neighbour change (rules.md 1, 3 and 5).
+use proptest::prelude::*;
+use tickerml_core::error::Result;
+use tickerml_core::instrument::{Instrument, MetadataSource, Venue};
+use tickerml_core::session::{Input, Item, Peek, Session, Settings, Step, ViewCause};
+use tickerml_core::sim::{OrderKind, Reason, Report, ReportKind, Request, Side};
+use tickerml_core::tape::{Record, RecordKind, RestHead};
+
+const MS: i64 = 1_000_000;
+/// A multiple of the step.
+const START: i64 = 1_700_000_000_000 * MS;
+const BID: i64 = 10_000;
+
+/// Records in memory, from one of them on.
+#[derive(Clone, Default)]
+struct Tape {
+    records: Vec<(RecordKind, u16, i64, Vec<u8>)>,
+    at: usize,
+}
+
+impl Input for Tape {
+    fn peek(&mut self) -> Result<Peek<'_>> {
+        Ok(match self.records.get(self.at) {
+            Some((kind, slot, ts, bytes)) => Peek::Item(Item::Record(Record {
+                pos: self.at as u64,
+                kind: *kind,
+                slot: *slot,
+                ts_recv_ns: *ts,
+                ts_mono_ns: *ts,
+                bytes,
+            })),
+            None => Peek::End,
+        })
+    }
+
+    fn pop(&mut self) {
+        self.at += 1;
+    }
+}
+
+impl Tape {
+    /// A run's first records and a true book: 5.00 at each of two bids and two asks around 100.00 and 100.01.
+    fn begun(ts: i64) -> Tape {
+        let mut tape = Tape::default();
+        tape.epoch(ts, 0);
+        tape
+    }
+
+    fn epoch(&mut self, ts: i64, epoch: u32) {
+        let config = br#"{"slots":["/control","binance_spot/public/0/a","binance_spot/rest"]}"#;
+        let i = Instrument::from_steps(Venue::BinanceSpot, "XUSDT", "0.01", "0.01", MetadataSource::Given).unwrap();
+        let i = Instrument { min_notional: "10".to_owned(), ..i };
+        let text = format!("{{\"epoch\":{epoch},\"code_version\":\"x\",\"clock_unsynced\":false}}");
+        self.push(RecordKind::Epoch, 0, ts, text.into_bytes());
+        self.push(RecordKind::Config, 0, ts, config.to_vec());
+        self.push(RecordKind::Instrument, 0, ts, serde_json::to_vec(&i).unwrap());
+        self.push(RecordKind::Connect, 1, ts, b"{\"slot\":1,\"url\":\"ws://x\"}".to_vec());
+        self.diff(ts + MS, 1, 500);
+        let head = RestHead {
+            id: 1,
+            what: "depth".into(),
+            symbol: "XUSDT".into(),
+            url: String::new(),
+            sent_ts_ns: ts + MS,
+            status: 200,
+            headers: Vec::new(),
+            error: String::new(),
+        };
+        let body =
+            br#"{"lastUpdateId":1,"bids":[["100.00","5"],["99.99","5"]],"asks":[["100.01","5"],["100.02","5"]]}"#;
+        self.push(RecordKind::Rest, 2, ts + 2 * MS, head.encode(body));
+    }
+
+    fn push(&mut self, kind: RecordKind, slot: u16, ts: i64, bytes: Vec<u8>) {
+        self.records.push((kind, slot, ts, bytes));
+    }
+
+    /// A diff that sets the best bid's quantity, in hundredths.
+    fn diff(&mut self, ts: i64, id: u64, qty: i64) {
+        let text = format!(
+            "{{\"e\":\"depthUpdate\",\"E\":{},\"s\":\"XUSDT\",\"U\":{id},\"u\":{id},\"b\":[[\"100.00\",\"{}.{:02}\"]],\"a\":[]}}",
+            ts / MS,
+            qty / 100,
+            qty % 100
+        );
+        self.push(RecordKind::Frame, 1, ts, text.into_bytes());
+    }
+
+    /// A taker sells at the best bid.
+    fn sell(&mut self, ts: i64, id: u64, qty: i64) {
+        let (whole, rest) = (qty / 100, qty % 100);
+        let text = format!(
+            "{{\"e\":\"trade\",\"E\":{0},\"s\":\"XUSDT\",\"t\":{id},\"p\":\"100.00\",\"q\":\"{whole}.{rest:02}\",\"T\":{0},\"m\":true}}",
+            ts / MS
+        );
+        self.push(RecordKind::Frame, 1, ts, text.into_bytes());
+    }
+
+    fn stop(&mut self, ts: i64) {
+        self.push(RecordKind::Stop, 0, ts, b"{\"reason\":\"test\"}".to_vec());
+    }
+}
+
+fn session() -> Session {
+    let json = r#"{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10}"#;
+    Session::new(Settings::from_json(json).unwrap())
+}
+
+fn order(kind: OrderKind, side: Side, px: i64, qty: i64) -> Request {
+    Request::New { instrument: 0, kind, side, px, qty, tag: 7 }
+}
+
+/// Runs to the end; `decide` answers each view but the last.
+fn run(
+    session: &mut Session,
+    tape: &mut Tape,
+    batch: usize,
+    mut decide: impl FnMut(u64, &Session) -> Vec<Request>,
+) -> (Vec<(i64, ViewCause)>, Vec<Report>) {
+    let (mut views, mut reports) = (Vec::new(), Vec::new());
+    loop {
+        match session.advance(tape, batch).unwrap() {
+            Step::End => return (views, reports),
+            Step::Pause => {}
+            Step::View => {
+                let view = session.view();
+                views.push((view.ts_ns, view.cause));
+                reports.extend(view.reports.iter().cloned());
+                let asked = if view.cause == ViewCause::Stop { vec![] } else { decide(view.index, session) };
+                session.submit(&asked, std::iter::empty(), b"").unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn boundaries_are_multiples_of_the_step_and_none_crosses_a_restart_or_an_hour() {
+    let mut tape = Tape::begun(START + 5 * MS);
+    tape.diff(START + 350 * MS, 2, 400);
+    tape.epoch(START + 730 * MS, 1);
+    tape.diff(START + 960 * MS, 2, 400);
+    let late = START + 2 * 3_600_000 * MS;
+    tape.diff(late + 30 * MS, 3, 300);
+    tape.stop(late + 110 * MS);
+    let (views, _) = run(&mut session(), &mut tape, 10, |_, _| vec![]);
+    let steps: Vec<i64> = views.iter().filter(|v| v.1 == ViewCause::Step).map(|v| (v.0 - START) / MS).collect();
+    let hours = 2 * 3_600_000;
+    assert_eq!(steps, [100, 200, 300, 800, 900, hours + 100]);
+    assert_eq!(views.last(), Some(&(late + 110 * MS, ViewCause::Stop)));
+}
+
+#[test]
+fn a_post_only_order_waits_behind_what_is_displayed() {
+    let mut tape = Tape::begun(START + 5 * MS);
+    tape.diff(START + 160 * MS, 2, 500);
+    for (n, qty) in [(0, 200), (1, 200), (2, 150), (3, 150)] {
+        tape.sell(START + (210 + 20 * n) * MS, 1 + n as u64, qty);
+    }
+    tape.stop(START + 500 * MS);
+    let ask = |index, s: &Session| {
+        if index == 1 {
+            assert_eq!(s.sim.orders[0].ahead, 500, "ahead is the size displayed when it reached the venue");
+        }
+        if index == 0 { vec![order(OrderKind::PostOnly, Side::Buy, BID, 100)] } else { vec![] }
+    };
+    let (_, reports) = run(&mut session(), &mut tape, 10, ask);
+    let kinds: Vec<_> = reports.iter().map(|r| (r.kind, r.leaves, (r.ts_ns - START) / MS)).collect();
+    // 100 + 1 decision + 40 entry + 10 response; 200 + 200 + 150 sold leave 50 of the third for us, the fourth the rest.
+    assert_eq!(
+        kinds,
+        [(ReportKind::Accepted, 100, 151), (ReportKind::PartiallyFilled, 50, 260), (ReportKind::Filled, 0, 280)]
+    );
+    assert!(reports[1..].iter().all(|r| r.fill.as_ref().is_some_and(|f| f.maker && f.px == BID && f.qty == 50)));
+}
+
+#[test]
+fn orders_that_break_a_rule_are_rejected_and_the_rest_of_an_ioc_expires() {
+    let mut tape = Tape::begun(START + 5 * MS);
+    tape.diff(START + 450 * MS, 2, 500);
+    tape.stop(START + 500 * MS);
+    let mut s = session();
+    let asked = [
+        order(OrderKind::PostOnly, Side::Buy, BID + 1, 100),
+        order(OrderKind::Limit, Side::Buy, BID, 9),
+        order(OrderKind::Ioc, Side::Buy, BID + 1, 600),
+        order(OrderKind::Market, Side::Sell, 0, 700),
+    ];
+    let (_, reports) = run(&mut s, &mut tape, 10, |index, _| if index == 0 { asked.to_vec() } else { vec![] });
+    let of = |id: u64| reports.iter().filter(|r| r.order_id == id).collect::<Vec<_>>();
+    assert_eq!((of(1)[0].kind, of(1)[0].reason), (ReportKind::Rejected, Reason::WouldTake));
+    assert_eq!((of(2)[0].kind, of(2)[0].reason), (ReportKind::Rejected, Reason::MinNotional));
+    let filled = |id| of(id).iter().filter_map(|r| r.fill.as_ref().map(|f| (f.px, f.qty, f.maker))).collect::<Vec<_>>();
+    assert_eq!(filled(3), [(BID + 1, 500, false)]);
+    assert_eq!(of(3).last().map(|r| (r.kind, r.leaves)), Some((ReportKind::Expired, 100)));
+    assert_eq!(filled(4), [(BID, 500, false), (BID - 1, 200, false)]);
+}
+
+/// A few seconds with trades, changes of the level and a restart.
+fn busy() -> Tape {
+    let mut tape = Tape::begun(START + 5 * MS);
+    let (mut id, mut trade, mut ts) = (2, 1, START + 10 * MS);
+    for n in 0..400u64 {
+        ts += (1 + n as i64 * 7919 % 23) * MS;
+        if n == 250 {
+            tape.epoch(ts, 1);
+            id = 2;
+            ts += 3 * MS;
+        } else if n % 3 == 0 {
+            tape.sell(ts, trade, 1 + (n * 31 % 300) as i64);
+            trade += 1;
+        } else {
+            tape.diff(ts, id, 100 + (n * 37 % 600) as i64);
+            id += 1;
+        }
+    }
+    tape.stop(ts + 50 * MS);
+    tape
+}
+
+/// A policy that does a little of everything, from the view's number alone.
+fn policy(index: u64, s: &Session) -> Vec<Request> {
+    match index % 6 {
+        0 => vec![order(OrderKind::PostOnly, Side::Buy, BID, 30), order(OrderKind::Limit, Side::Sell, BID + 2, 20)],
+        2 => vec![order(OrderKind::Market, Side::Sell, 0, 20)],
+        4 => s.sim.orders.iter().take(2).map(|o| Request::Cancel { order_id: o.id }).collect(),
+        _ => vec![],
+    }
+}
+
+fn whole(batch: usize) -> String {
+    let (mut s, mut tape) = (session(), busy());
+    let (_, reports) = run(&mut s, &mut tape, batch, policy);
+    for kind in [ReportKind::Filled, ReportKind::Cancelled, ReportKind::Accepted] {
+        assert!(reports.iter().any(|r| r.kind == kind), "no {kind:?}: the test would show little");
+    }
+    assert!(reports.iter().any(|r| r.reason == Reason::Restart), "the restart cancelled nothing");
+    s.digest()
+}
+
+#[test]
+fn two_sessions_side_by_side_agree_at_any_batch() {
+    let (mut a, mut b, mut one, mut two) = (session(), session(), busy(), busy());
+    for _ in 0..2_000 {
+        for (s, tape, batch) in [(&mut a, &mut one, 1), (&mut b, &mut two, 7)] {
+            if s.advance(tape, batch).unwrap() == Step::View {
+                let stop = s.view().cause == ViewCause::Stop;
+                let asked = if stop { vec![] } else { policy(s.view().index, s) };
+                s.submit(&asked, std::iter::empty(), b"").unwrap();
+            }
+        }
+    }
+    assert_eq!(a.digest(), b.digest());
+    assert_eq!(a.digest(), whole(65_536));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_checkpoint_anywhere_changes_nothing(cut in 1usize..420, batch in 1usize..50) {
+        let (mut s, mut tape) = (session(), busy());
+        while tape.at < cut.min(tape.records.len() - 1) {
+            if s.advance(&mut tape, 1).unwrap() == Step::View {
+                let asked = policy(s.view().index, &s);
+                s.submit(&asked, std::iter::empty(), b"").unwrap();
+            }
+        }
+        let mut restored = Session::restore(&s.checkpoint().unwrap()).unwrap();
+        run(&mut restored, &mut tape, batch, policy);
+        prop_assert_eq!(restored.digest(), whole(1_000));
+    }
+}
