@@ -31,11 +31,38 @@ pub fn quoted(buf: &[u8], at: usize, precision: u8) -> Result<(i64, usize)> {
 #[inline]
 pub fn fixed(buf: &[u8], at: usize, precision: u8) -> Option<(i64, usize)> {
     let (low, high) = window(buf, at)?;
-    let (value, len) = match eight(low, high, u32::from(precision)) {
+    let hit = if precision == 8 { split(low, high) } else { eight(low, high, u32::from(precision)) };
+    let (value, len) = match hit {
         Some(hit) => hit,
         None => sixteen(low, high, u32::from(precision))?,
     };
     Some((value, at + len))
+}
+
+/// Eight decimals and then the quote, behind at most six digits: spot's quantities, of which half are zero.
+#[inline]
+fn split(low: u64, high: u64) -> Option<(i64, usize)> {
+    let point = hits(low, b'.').trailing_zeros() / 8;
+    if point.wrapping_sub(1) >= 6 {
+        return None;
+    }
+    let shift = 8 * (point + 1);
+    // The eight bytes behind the point; for a point at 7 the shift would be 64, which is excluded above.
+    let decimals = low >> shift | high << (64 - shift);
+    if (high >> shift) as u8 != b'"' {
+        return None;
+    }
+    let whole = if point == 1 { digit(low as u8)? } else { eight_digits(low, point)? };
+    if decimals == ZEROS {
+        return Some((whole * 100_000_000, (point + 9) as usize));
+    }
+    Some((whole * 100_000_000 + eight_digits(decimals, 8)?, (point + 9) as usize))
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<i64> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(i64::from(digit))
 }
 
 #[inline]
@@ -115,6 +142,7 @@ fn sixteen(low: u64, high: u64, precision: u32) -> Option<(i64, usize)> {
 /// The value of the first `count` (1..=8) ASCII digits, none where one of them is no digit.
 #[inline]
 fn eight_digits(text: u64, count: u32) -> Option<i64> {
+    debug_assert!((1..=8).contains(&count));
     let shift = 64 - 8 * count;
     // Leading places become '0'.
     let padded = (text << shift) | (ZEROS & ((1u64 << shift) - 1));
