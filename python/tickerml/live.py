@@ -103,6 +103,7 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     from tickerml.screen import Latest, rows, status_line
     from tickerml.sinks.ledger import Ledger
 
+    runner.causal_only(loaded.config, "run")
     shown = Shown(quiet, color)
     with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, recorded):
         name, kept = recorded.name, recorded.checkpoint

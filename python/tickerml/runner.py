@@ -7,7 +7,7 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,9 +16,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tickerml import engine, progress
+from tickerml.errors import ConfigError
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
-from tickerml.risk import Limits, Risk
+from tickerml.risk import UNBOUND, Limits, Risk
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks, Tally
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tickerml.config.models import Config
     from tickerml.policy.base import Policy
 
-__all__ = ["Desk", "Outputs", "backtest", "desk", "finish", "replay", "summary_text"]
+__all__ = ["PROFILES", "Desk", "Outputs", "backtest", "causal_only", "desk", "finish", "replay", "summary_text"]
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,54 @@ class Desk:
         self.close()
 
 
-def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = ()) -> Desk:
-    """The policy, risk and portfolio that a configuration asks for, for a session's instruments."""
+PROFILES: dict[str, tuple[tuple[str, str], ...]] = {
+    "hftbacktest": (
+        ("exchange", "no_partial"),
+        ("report_rule", "venue"),
+        ("decision_ms", "0"),
+        ("short_spot", "true"),
+        ("clock", "fixed"),
+    )
+}
+"""What a profile of `backtest` sets (contract.md, "Settings by name"); a later ``--set`` overrides."""
+
+PLENTY = "1000000000000"
+"""Starting balance of every currency where balances must not bind."""
+
+
+def causal_only(config: Config, command: str) -> None:
+    """Refuses what only a backtest may do: another simulator's rules, or knowing the input beforehand.
+
+    Raises
+    ------
+    ConfigError
+        Naming every such setting.
+    """
+    execution = config.execution
+    found = [("exchange", execution.exchange, "shared"), ("report_rule", execution.report_rule, "causal")]
+    found += [("clock", "fixed", "causal")] if execution.clock == "fixed" else []
+    wrong = [
+        f"{key}: {given} is for backtest only; {command} takes {good}" for key, given, good in found if given != good
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+
+
+def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = (), *, unbound: bool = False) -> Desk:
+    """The policy, risk and portfolio that a configuration asks for, for a session's instruments.
+
+    Parameters
+    ----------
+    unbound : neither balances nor limits bind, for a comparison with a simulator that has none.
+    """
     name = config.model.policy
+    balance: Mapping[str, Any] = config.execution.balance
+    if unbound:
+        balance = dict.fromkeys([c for i in instruments for c in (i.base, i.quote)], PLENTY)
     return Desk(
         policy=make_policy(name, config.model.params(name), instruments),
-        risk=_risk(config, instruments),
-        portfolio=Portfolio(config.execution.balance, instruments),
+        risk=Risk(UNBOUND, instruments) if unbound else _risk(config, instruments),
+        portfolio=Portfolio(balance, instruments),
         tally=Tally(),
         sinks=list(sinks),
     )
@@ -156,6 +198,7 @@ def replay(
     from tickerml.sources.recorded import recorded_config, tape_session
 
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
+    causal_only(config, "replay")
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
     traded = desk(config, session.instruments, _files(outputs, session.instruments))
     with traded, _bar("replay", tape) as watch:
@@ -163,12 +206,15 @@ def replay(
     return finish(session, traded, _overrides(policy, sets))
 
 
-def backtest(files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs) -> dict[str, Any]:
+def backtest(
+    files: Sequence[Path], loaded: Loaded, *, profile: str | None, batch_events: int, outputs: Outputs
+) -> dict[str, Any]:
     """Runs event files."""
     from tickerml.sources.recorded import event_session
 
     session = event_session(files, loaded.config, batch_events=batch_events)
-    with desk(loaded.config, session.instruments, _files(outputs, session.instruments)) as traded:
+    sinks = _files(outputs, session.instruments)
+    with desk(loaded.config, session.instruments, sinks, unbound=profile is not None) as traded:
         traded.trade(session)
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)

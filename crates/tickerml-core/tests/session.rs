@@ -102,9 +102,16 @@ impl Tape {
     }
 }
 
+/// A venue whose messages arrive at once and in order, so that everything is released as it comes.
 fn session() -> Session {
-    let json = r#"{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10}"#;
-    Session::new(Settings::from_json(json).unwrap())
+    with(r#""reorder_ms":0,"base_latency_ms":0"#)
+}
+
+fn with(more: &str) -> Session {
+    let json = format!(
+        r#"{{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10,{more}}}"#
+    );
+    Session::new(Settings::from_json(&json).unwrap())
 }
 
 fn order(kind: OrderKind, side: Side, px: i64, qty: i64) -> Request {
@@ -160,7 +167,7 @@ fn a_post_only_order_waits_behind_what_is_displayed() {
     tape.stop(START + 500 * MS);
     let ask = |index, s: &Session| {
         if index == 1 {
-            assert_eq!(s.sim.orders[0].ahead, 500, "ahead is the size displayed when it reached the venue");
+            assert_eq!(s.sim.orders()[0].ahead_known(), 500, "ahead is the size displayed when it reached the venue");
         }
         if index == 0 { vec![order(OrderKind::PostOnly, Side::Buy, BID, 100)] } else { vec![] }
     };
@@ -172,6 +179,42 @@ fn a_post_only_order_waits_behind_what_is_displayed() {
         [(ReportKind::Accepted, 100, 151), (ReportKind::PartiallyFilled, 50, 260), (ReportKind::Filled, 0, 280)]
     );
     assert!(reports[1..].iter().all(|r| r.fill.as_ref().is_some_and(|f| f.maker && f.px == BID && f.qty == 50)));
+}
+
+/// simulation.md 1: nothing about a venue time is known before a later one has arrived on both streams, or the time to reorder
+/// has passed.
+#[test]
+fn a_report_waits_for_its_release() {
+    let mut tape = Tape::begun(START + 5 * MS);
+    tape.diff(START + 160 * MS, 2, 500);
+    tape.sell(START + 210 * MS, 1, 550);
+    tape.diff(START + 300 * MS, 3, 500);
+    tape.sell(START + 320 * MS, 2, 10);
+    tape.sell(START + 900 * MS, 3, 100);
+    tape.stop(START + 1_500 * MS);
+    let decide = |index, _: &Session| match index {
+        0 => vec![order(OrderKind::PostOnly, Side::Buy, BID, 100)],
+        5 => vec![order(OrderKind::PostOnly, Side::Buy, BID - 1, 100)],
+        _ => vec![],
+    };
+    let mut slow = with(r#""reorder_ms":250,"base_latency_ms":0"#);
+    let (_, reports) = run(&mut slow, &mut tape, 10, decide);
+    let seen: Vec<_> = reports.iter().map(|r| (r.order_id, r.kind, r.leaves, (r.ts_ns - START) / MS)).collect();
+    assert_eq!(
+        seen,
+        [
+            // It reached the venue at 141; at 300 + 0 the depth stream is past it, at 210 the trades: known at 210.
+            (1, ReportKind::Accepted, 100, 210),
+            // Printed at 210; the diff of 300 is past it, the trade of 320 comes later.
+            (1, ReportKind::PartiallyFilled, 50, 320),
+            // The trade of 320 fills 10 more; the trade of 900 is past it but no diff is: 320 + 250.
+            (1, ReportKind::PartiallyFilled, 40, 570),
+            // Sent at 501, so there at 541, with no later trade for long.
+            (2, ReportKind::Accepted, 100, 541 + 250),
+            (1, ReportKind::Filled, 0, 1_150),
+        ]
+    );
+    assert_eq!(slow.sim.late_rows(), 0);
 }
 
 #[test]
@@ -223,7 +266,7 @@ fn policy(index: u64, s: &Session) -> Vec<Request> {
     match index % 6 {
         0 => vec![order(OrderKind::PostOnly, Side::Buy, BID, 30), order(OrderKind::Limit, Side::Sell, BID + 2, 20)],
         2 => vec![order(OrderKind::Market, Side::Sell, 0, 20)],
-        4 => s.sim.orders.iter().take(2).map(|o| Request::Cancel { order_id: o.id }).collect(),
+        4 => s.sim.orders().iter().take(2).map(|o| Request::Cancel { order_id: o.id }).collect(),
         _ => vec![],
     }
 }

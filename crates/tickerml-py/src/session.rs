@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tickerml_core::event_set::{Columns, EventInput, EventSet};
 use tickerml_core::instrument::Instrument;
@@ -92,11 +93,13 @@ impl Session {
             debug_assert!(index < market.len());
         }
         py.detach(|| set.sort());
-        let source = Source::Events(EventInput::new(set));
+        let set = Arc::new(set);
         let mut core = Session::core(settings, None)?;
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
         }
+        py.detach(|| core.prepare(&set));
+        let source = Source::Events(EventInput::new(set));
         Session::make(py, core, settings, source, batch_events, false)
     }
 
@@ -185,7 +188,7 @@ impl Session {
             ("refused", refused),
             ("rows", rows),
             ("events", self.events()),
-            ("late_rows", 0),
+            ("late_rows", self.core.sim.late_rows()),
             ("frames", market.frames),
             ("bytes", market.frame_bytes),
             ("unknown_frames", market.unknown_frames),

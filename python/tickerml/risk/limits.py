@@ -17,7 +17,7 @@ from tickerml.errors import UnsoundDataError
 from tickerml.risk.desk import Account, Desk, Reason, Terms
 from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Refused, View
 
-__all__ = ["Account", "Limits", "Reason", "Risk"]
+__all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
 _NOTHING: Final[tuple[Sequence[Intent], Sequence[Refused]]] = ((), ())
 
@@ -33,6 +33,7 @@ class Limits(NamedTuple):
     book_age_ms_max : oldest last frame of the instrument's connection.
     short_spot : whether spot may be sold that is not held.
     leverage_max : largest worth of all contracts with their open orders, as a multiple of equity.
+    any_book : whether a book that is not Live is traded on, as a simulator without states of books does.
     """
 
     position_frac_max: Fraction = Fraction(1, 4)
@@ -41,6 +42,19 @@ class Limits(NamedTuple):
     book_age_ms_max: int = 5000
     short_spot: bool = False
     leverage_max: Fraction = Fraction(1)
+    any_book: bool = False
+
+
+UNBOUND: Final = Limits(
+    position_frac_max=Fraction(10**9),
+    drawdown_frac_max=Fraction(10**9),
+    order_quote_min=Decimal(0),
+    book_age_ms_max=10**12,
+    short_spot=True,
+    leverage_max=Fraction(10**9),
+    any_book=True,
+)
+"""Limits that never bind: for comparisons only (simulation.md 2, "Comparison")."""
 
 
 class Risk:

@@ -30,6 +30,7 @@ impl Digest {
         self.i64(view.ts_ns);
         self.u64(view.pos);
         self.step.extend([view.cause as u8, u8::from(view.restarted)]);
+        self.u64(view.seen.len() as u64);
         for seen in &view.seen {
             self.step.push(seen.state as u8);
             for &(px, qty) in seen.top.as_flattened() {
@@ -42,15 +43,23 @@ impl Digest {
             self.i64(seen.age_ns);
             self.i64(seen.mark_e8);
         }
+        self.u64(view.orders.len() as u64);
         for order in &view.orders {
             self.u64(order.id);
             self.i64(order.leaves);
-            self.i64(order.ahead);
+            self.i64(order.ahead_known());
             self.step.push(order.known as u8);
         }
         self.u64(view.reports.len() as u64);
         for report in &view.reports {
             self.report(report);
+        }
+        self.u64(view.gaps.len() as u64);
+        for gap in &view.gaps {
+            self.u64(u64::from(gap.instrument));
+            self.i64(gap.from_ts_ns);
+            self.i64(gap.to_ts_ns);
+            self.step.push(gap.cause as u8);
         }
     }
 
