@@ -49,8 +49,11 @@ class Case:
     more: dict[str, str] = field(default_factory=dict)
 
 
-def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list[tuple[int, int, int, int]]:
-    """(venue time, side, price in ticks, quantity in lots) of every execution, in the order in which it was learned."""
+def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list[tuple[int, int, int, int, int]]:
+    """(venue time, step at which it was learned, side, price in ticks, quantity in lots), in the order of learning.
+
+    Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
+    """
     asset = BacktestAsset().data(rows).linear_asset(1.0).tick_size(tick).lot_size(lot)
     asset = asset.constant_order_latency(round(case.entry_ms * 1e6), round(case.response_ms * 1e6))
     family, _, exponent = case.queue.partition(":")
@@ -58,7 +61,7 @@ def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list
     asset = asset.no_partial_fill_exchange() if case.exchange == "no_partial" else asset.partial_fill_exchange()
     asset = asset.trading_value_fee_model(0.0, 0.0)
     hbt = HashMapMarketDepthBacktest([asset])
-    out = List.empty_list(types.UniTuple(types.int64, 4))
+    out = List.empty_list(types.UniTuple(types.int64, 5))
     code = _grid(
         hbt, out, case.step_ms * 1_000_000, case.levels, case.half_spread_ticks, case.interval_ticks,
         case.qty_lots, case.position_lots_max, lot,
@@ -88,7 +91,7 @@ def _grid(hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, 
             before = leaves.get(order.order_id, qty)
             if (order.status == FILLED or order.status == PARTIALLY_FILLED) and rest < before:
                 side = 1 if order.side == BUY else -1
-                out.append((order.exch_timestamp, side, order.price_tick, before - rest))
+                out.append((order.exch_timestamp, hbt.current_timestamp, side, order.price_tick, before - rest))
                 position += side * (before - rest)
                 leaves[order.order_id] = rest
         hbt.clear_inactive_orders(0)
