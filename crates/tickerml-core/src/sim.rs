@@ -37,7 +37,7 @@ use crate::units::{POW10, UNDEF_TS_NS};
 use desk::{Desk, news};
 use serde::{Deserialize, Serialize};
 use sorted::Sorted;
-use stand::{Stand, VenueRows, is_snapshot};
+use stand::{Asked, Stand, VenueRows, is_snapshot};
 use std::sync::Arc;
 use timeline::{Stream, Timeline};
 
@@ -119,7 +119,7 @@ impl Sim {
 
     /// Sends a request at `sent_ns`. Returns the id of the order that it makes or names.
     pub fn send(&mut self, request: Request, sent_ns: i64, lines: &[Line]) -> u64 {
-        let (id, instrument) = match request {
+        let (id, instrument, asked) = match request {
             Request::New { instrument, kind, side, px, qty, tag } => {
                 let id = self.next_order_id;
                 self.next_order_id += 1;
@@ -140,12 +140,15 @@ impl Sim {
                     ahead_at_fill: 0,
                     unit: POW10[usize::from(precision)] as f64,
                 });
-                (id, instrument)
+                (id, instrument, Asked::New)
             }
             Request::Cancel { order_id } => match self.desk.find(order_id) {
                 Some(at) => {
-                    self.desk.orders[at].known = Known::Cancelling;
-                    (order_id, self.desk.orders[at].instrument)
+                    let order = &mut self.desk.orders[at];
+                    order.known = Known::Cancelling;
+                    let refusal =
+                        Report { leaves: 0, ..news(order, ReportKind::CancelRejected, Reason::UnknownOrder, 0) };
+                    (order_id, order.instrument, Asked::Cancel(Box::new(refusal)))
                 }
                 // It has ended: its report says so better than the venue's refusal would.
                 None => return order_id,
@@ -153,7 +156,7 @@ impl Sim {
         };
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
         let entry_ns = self.desk.rules.latency.entry_ns(line.instrument.venue);
-        self.at(instrument).stand.send(sent_ns + entry_ns, id, request);
+        self.at(instrument).stand.send(sent_ns + entry_ns, id, asked);
         self.find_due();
         id
     }

@@ -141,9 +141,9 @@ fn clock(given: &str) -> Result<ClockKind> {
         _ => {}
     }
     let offset = given.strip_prefix("fixed:").and_then(|ns| ns.parse().ok()).filter(|ns: &i64| ns.abs() < 1 << 60);
-    offset
-        .map(ClockKind::Fixed)
-        .ok_or_else(|| bad("clock", &format!("{given:?} is no clock; write causal, or fixed: and a number of nanoseconds")))
+    offset.map(ClockKind::Fixed).ok_or_else(|| {
+        bad("clock", &format!("{given:?} is no clock; write causal, or fixed: and a number of nanoseconds"))
+    })
 }
 
 fn bad(key: &str, reason: &str) -> Error {

@@ -96,6 +96,12 @@ impl Desk {
         self.send(report, moment, i);
     }
 
+    /// Sends an answer that was made before the moment was known.
+    pub fn refuse(&mut self, mut refusal: Report, moment: Moment, i: &Instrument) {
+        refusal.cause_pos = moment.pos;
+        self.send(refusal, moment, i);
+    }
+
     /// An execution. Returns whether the order is done.
     pub fn fill(&mut self, at: usize, px: i64, qty: i64, maker: bool, moment: Moment, i: &Instrument) -> bool {
         let order = &mut self.orders[at];

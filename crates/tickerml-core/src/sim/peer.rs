@@ -11,7 +11,13 @@ use crate::units::{UNDEF_PX, to_f64};
 
 impl Stand {
     /// Level rows: store, move the queues, and where the best became better, fill whole what it reached.
-    pub(super) fn peer_levels(&mut self, rows: impl Iterator<Item = Row>, desk: &mut Desk, moment: Moment, i: &Instrument) {
+    pub(super) fn peer_levels(
+        &mut self,
+        rows: impl Iterator<Item = Row>,
+        desk: &mut Desk,
+        moment: Moment,
+        i: &Instrument,
+    ) {
         for row in rows {
             if row.kind() == RowKind::Clear {
                 self.clear(row);
@@ -63,7 +69,11 @@ impl Stand {
             let filled = if order.px == px {
                 queue.on_trade(&mut order.place, qty, qty);
                 let lots = order.place.reached(lot);
-                if lots > 0 && exchange == Exchange::NoPartial { leaves } else { lots.saturating_mul(i.lot).min(leaves) }
+                if lots > 0 && exchange == Exchange::NoPartial {
+                    leaves
+                } else {
+                    lots.saturating_mul(i.lot).min(leaves)
+                }
             } else {
                 leaves
             };

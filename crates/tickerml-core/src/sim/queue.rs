@@ -63,7 +63,9 @@ impl QueueModel {
         if name == "risk_averse" {
             return Ok(QueueModel::RiskAverse);
         }
-        Curve::from_name(name).map(QueueModel::Prob).map_err(|reason| Error::BadSetting { key: "queue".to_owned(), reason })
+        Curve::from_name(name)
+            .map(QueueModel::Prob)
+            .map_err(|reason| Error::BadSetting { key: "queue".to_owned(), reason })
     }
 
     /// A print of `qty` at our price.
@@ -80,7 +82,9 @@ impl QueueModel {
     pub fn on_depth(self, place: &mut Place, before: f64, now: f64) {
         match self {
             QueueModel::RiskAverse => place.cap(now),
-            QueueModel::Prob(curve) => decrease::shared_out(place, before, now, |front, back| curve.behind(front, back)),
+            QueueModel::Prob(curve) => {
+                decrease::shared_out(place, before, now, |front, back| curve.behind(front, back))
+            }
         }
     }
 }
@@ -139,7 +143,9 @@ mod tests {
         for name in ["risk_averse", "prob_log", "prob_log2", "prob_power:2.5", "prob_power2:3", "prob_power3:3"] {
             assert!(QueueModel::from_name(name).is_ok(), "{name}");
         }
-        for name in ["", "prob", "prob_log:2", "prob_power", "prob_power:0", "prob_power:-1", "prob_power:x", "prob_power:inf"] {
+        for name in
+            ["", "prob", "prob_log:2", "prob_power", "prob_power:0", "prob_power:-1", "prob_power:x", "prob_power:inf"]
+        {
             assert!(QueueModel::from_name(name).is_err(), "{name}");
         }
     }

@@ -81,12 +81,8 @@ impl Stand {
     fn take(&mut self, of: Side, limit: Option<i64>, want: i64, moment: Moment, i: &Instrument) -> Vec<(i64, i64)> {
         let good = |px: i64| limit.is_none_or(|l| px * of.sign() >= l * of.sign());
         match of {
-            Side::Buy => {
-                self.consumed.walk(of, self.book.bids().take_while(|l| good(l.0)), want, moment.at_ns, i.lot)
-            }
-            Side::Sell => {
-                self.consumed.walk(of, self.book.asks().take_while(|l| good(l.0)), want, moment.at_ns, i.lot)
-            }
+            Side::Buy => self.consumed.walk(of, self.book.bids().take_while(|l| good(l.0)), want, moment.at_ns, i.lot),
+            Side::Sell => self.consumed.walk(of, self.book.asks().take_while(|l| good(l.0)), want, moment.at_ns, i.lot),
         }
     }
 

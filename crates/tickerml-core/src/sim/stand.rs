@@ -4,7 +4,7 @@
 //! (simulation.md 2, "Order of processing"). What a row or a request does is told in `shared.rs` and `peer.rs`.
 use super::desk::{Desk, Exchange, Moment};
 use super::liquidity::Consumed;
-use super::order::{Order, OrderKind, Reason, ReportKind, Request, Side};
+use super::order::{Order, OrderKind, Reason, Report, ReportKind, Side};
 use super::queue::Place;
 use super::touch::Touch;
 use crate::book::Book;
@@ -65,8 +65,17 @@ pub(super) struct Stand {
     /// Buys and sells.
     pub own: [Own; 2],
     pub consumed: Consumed,
-    requests: VecDeque<(i64, u64, Request)>,
+    requests: VecDeque<(i64, u64, Asked)>,
     last_entry_ns: i64,
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Asked {
+    /// Place the order.
+    New,
+    /// Cancel it; and what is answered where it has ended, since by then we may know that and have forgotten it.
+    Cancel(Box<Report>),
 }
 
 impl Stand {
@@ -84,9 +93,9 @@ impl Stand {
     }
 
     /// Sends a request to arrive at `at_ns`, or with the one before if that is later.
-    pub fn send(&mut self, at_ns: i64, id: u64, request: Request) {
+    pub fn send(&mut self, at_ns: i64, id: u64, asked: Asked) {
         self.last_entry_ns = self.last_entry_ns.max(at_ns);
-        self.requests.push_back((self.last_entry_ns, id, request));
+        self.requests.push_back((self.last_entry_ns, id, asked));
     }
 
     /// When the next request arrives; `i64::MAX` for none.
@@ -114,8 +123,8 @@ impl Stand {
                 let Some((at_ns, message, first)) = source.pop() else { return };
                 let moment = Moment { at_ns, known_ns, pos: message.pos };
                 self.message(source, first, &message, desk, moment, i);
-            } else if let Some((at_ns, id, request)) = self.requests.pop_front() {
-                self.request(id, request, desk, Moment { at_ns, known_ns, pos }, i);
+            } else if let Some((at_ns, id, asked)) = self.requests.pop_front() {
+                self.request(id, asked, desk, Moment { at_ns, known_ns, pos }, i);
             }
         }
     }
@@ -158,20 +167,31 @@ impl Stand {
         }
     }
 
-    fn request(&mut self, id: u64, request: Request, desk: &mut Desk, moment: Moment, i: &Instrument) {
-        let Some(at) = desk.find(id) else { return };
-        match request {
-            Request::New { .. } => match desk.rules.exchange {
+    fn request(&mut self, id: u64, asked: Asked, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let found = desk.find(id);
+        match (asked, found) {
+            (Asked::New, Some(at)) => match desk.rules.exchange {
                 Exchange::Shared => self.place(at, desk, moment, i),
                 Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
             },
-            Request::Cancel { .. } if desk.orders[at].resting => self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i),
-            Request::Cancel { .. } => desk.report(at, ReportKind::CancelRejected, Reason::UnknownOrder, moment, i),
+            (Asked::Cancel(_), Some(at)) if desk.orders[at].resting => {
+                self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i);
+            }
+            (Asked::Cancel(refusal), _) => desk.refuse(*refusal, moment, i),
+            (Asked::New, None) => {}
         }
     }
 
     /// The order is over.
-    pub fn end(&mut self, at: usize, kind: ReportKind, reason: Reason, desk: &mut Desk, moment: Moment, i: &Instrument) {
+    pub fn end(
+        &mut self,
+        at: usize,
+        kind: ReportKind,
+        reason: Reason,
+        desk: &mut Desk,
+        moment: Moment,
+        i: &Instrument,
+    ) {
         desk.report(at, kind, reason, moment, i);
         if std::mem::take(&mut desk.orders[at].resting) {
             self.count_own(desk);
