@@ -66,10 +66,23 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn report(tape: bool, frames: u64, per_s: Option<u64>, cpu_ns: f64) {
+fn report(tape: bool, frames: u64, per_s: Option<u64>, (cpu_ns, threads): (f64, Value)) {
     let what = json!({"tape": tape, "frames": frames, "frame_bytes": venue::FRAME_BYTES, "frames_per_s": per_s,
-        "cpu_ns_per_frame": cpu_ns.round()});
+        "cpu_ns_per_frame": cpu_ns.round(), "threads": threads});
     println!("{what}");
+}
+
+/// CPU of each thread that lives, ns a frame, by its name.
+fn threads(frames: u64) -> Result<Value> {
+    let mut by_name = serde_json::Map::new();
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        let name = std::fs::read_to_string(task.join("comm"))?.trim().to_owned();
+        let text = std::fs::read_to_string(task.join("schedstat"))?;
+        let ns: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+        by_name.insert(name, (ns / frames).into());
+    }
+    Ok(by_name.into())
 }
 
 /// The venue's process and its address; it ends with this value.
@@ -140,7 +153,7 @@ impl Tape for BookTape {
     }
 }
 
-fn without_tape(frames: u64, per_s: Option<u64>) -> Result<f64> {
+fn without_tape(frames: u64, per_s: Option<u64>) -> Result<(f64, Value)> {
     let venue = Venue::start(frames, per_s)?;
     let spent_ns = Rc::new(Cell::new(0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -170,10 +183,10 @@ fn without_tape(frames: u64, per_s: Option<u64>) -> Result<f64> {
     if counters.gaps + counters.bad_frames + counters.reconnects > 0 || counters.snapshots != 1 {
         return Err(format!("this is not the usual path: {counters:?}").into());
     }
-    Ok(spent_ns.get() as f64 / (frames - frames / 10) as f64)
+    Ok((spent_ns.get() as f64 / (frames - frames / 10) as f64, Value::Null))
 }
 
-fn with_tape(frames: u64, per_s: Option<u64>) -> Result<f64> {
+fn with_tape(frames: u64, per_s: Option<u64>) -> Result<(f64, Value)> {
     let venue = Venue::start(frames, per_s)?;
     let folder = tempfile::tempdir()?;
     let config = venue.config(json!({
@@ -181,7 +194,7 @@ fn with_tape(frames: u64, per_s: Option<u64>) -> Result<f64> {
     let mut recording = Recording::start(&config)?;
     let mut input = TailInput::new(recording.take_tail().ok_or("no tail")?);
     let mut session = Session::new(Settings::from_json(SETTINGS)?);
-    let mut stopped = false;
+    let (mut stopped, mut by_thread) = (false, Value::Null);
     loop {
         match session.advance(&mut input, ITEMS_MAX)? {
             Step::View => drop(session.submit(&[], std::iter::empty(), b"")?),
@@ -189,6 +202,7 @@ fn with_tape(frames: u64, per_s: Option<u64>) -> Result<f64> {
             Step::End => break,
         }
         if session.market.stats.frames >= frames && !std::mem::replace(&mut stopped, true) {
+            by_thread = threads(frames)?;
             recording.stop("measured");
         }
     }
@@ -200,7 +214,7 @@ fn with_tape(frames: u64, per_s: Option<u64>) -> Result<f64> {
     if counters.gaps + counters.bad_frames + stats.bad_frames > 0 || counters.frames != frames {
         return Err(format!("this is not the usual path: {counters:?}, {stats:?}").into());
     }
-    Ok(spent_ns as f64 / frames as f64)
+    Ok((spent_ns as f64 / frames as f64, by_thread))
 }
 
 fn cpu_ns(clock: ClockId) -> i64 {

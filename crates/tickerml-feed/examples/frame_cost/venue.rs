@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite;
 
 /// Bytes of a diff as the benchmarks have it.
 pub const FRAME_BYTES: usize = 752;
-/// Frames written at once: a venue's burst.
+/// Frames written at once where they are not paced: a venue's burst.
 const BATCH: usize = 64;
 /// Different diffs, more than any cache of branches remembers.
 const DIFFS: usize = 64 * BATCH;
@@ -65,9 +65,11 @@ fn send(tcp: TcpStream, frames: u64, per_s: Option<u64>, snapshot: &Receiver<()>
     let (mut bytes, ids) = prepared();
     let step = HEAD + FRAME_BYTES;
     let (mut sent, mut begun) = (0, Instant::now());
+    // Paced, what is due leaves once a millisecond: one frame at 1,000 a second.
+    let batch = per_s.map_or(BATCH as u64, |per_s| (per_s / 1_000).clamp(1, BATCH as u64));
     while sent < frames {
-        // The first diff asks for the snapshot; the others wait for it.
-        let burst = if sent == 0 { 1 } else { (BATCH as u64 - sent % BATCH as u64).min(frames - sent) };
+        // The first diff asks for the snapshot; the others wait for it. A burst never goes beyond the prepared ones.
+        let burst = if sent == 0 { 1 } else { batch.min(frames - sent).min(DIFFS as u64 - sent % DIFFS as u64) };
         let first = (sent % DIFFS as u64) as usize;
         for n in first..first + burst as usize {
             let id = (ID_BASE + 1 + sent + (n - first) as u64).to_string();
