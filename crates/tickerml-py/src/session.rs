@@ -22,6 +22,9 @@ use tickerml_feed::recorder::TailInput;
 /// How long a live session waits before it looks for signals again.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// Items taken before the GIL is let go: a step that is at hand costs less than letting go of it and taking it again.
+const AT_HAND: usize = 16;
+
 /// Where a session's items come from: the only place where live, replay and backtest differ.
 enum Source {
     Tail(Box<TailInput>),
@@ -254,11 +257,15 @@ impl Session {
 
     fn advance(&mut self, py: Python<'_>, items_max: usize) -> PyResult<Step> {
         let (core, source) = (&mut self.core, &mut self.source);
-        py.detach(|| match source {
+        let mut work = |items_max| match source {
             Source::Tail(input) => core.advance(input.as_mut(), items_max),
             Source::Tape(input) => core.advance(input.as_mut(), items_max),
             Source::Events(input) => core.advance(input, items_max),
-        })
+        };
+        match work(items_max.min(AT_HAND)) {
+            Ok(Step::Pause) if items_max > AT_HAND => py.detach(|| work(items_max)),
+            done => done,
+        }
         .map_err(errors::core)
     }
 
