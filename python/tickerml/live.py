@@ -24,6 +24,7 @@ from tickerml.version import code_version
 if TYPE_CHECKING:
     from tickerml.checkpoint import Checkpoint
     from tickerml.config import Loaded
+    from tickerml.sinks.base import Sink
 
 __all__ = ["Asked", "collect", "run", "served", "summary_text"]
 
@@ -100,7 +101,7 @@ def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
 
 def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records and paper-trades; the result in the keys of contract.md."""
-    from tickerml import _native, runner
+    from tickerml import _native, carry, runner
     from tickerml.checkpoint import Checkpointer
     from tickerml.screen import Latest, rows, status_line
     from tickerml.sinks.ledger import Ledger
@@ -127,9 +128,13 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             first_view = kept.next_view if kept else 0
             ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view)
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
-            traded = checkpoints.desk = runner.desk(loaded.config, infos, [ledger, checkpoints])
+            sinks: list[Sink] = [ledger, checkpoints]
+            traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
+            ledger.account = carry.account(name, session, traded)
             # The tape is whole on disk before the ledger commits what rests on it; the run is ended after both.
             with traded, _settled(feed, durable):
+                if not session.awaits:
+                    carry.check_known(traded.portfolio, session.carry)
                 if kept:
                     kept.restore(traded, ledger)
                 traded.trade(session, watch=latest.over)
@@ -229,17 +234,19 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
         raise TickerError(f"the venue at {asked.at} does not serve {', '.join(missing)}; name others with --instrument")
     recording = build.effective(config)["exchanges"]["recording"]
     record = _config_record(config, place, {**pinned, "run": name}, venues)
+    carried = _carried(place, asked, name, record["instruments"])
     feed = _native.Feed(
         json.dumps(
             {"run": name, "resume": resumed, "data_dir": str(place.data), "source": place.source, **recording,
-             "config_record": record, "venues": venues,
+             "config_record": record, "carry_record": carried, "venues": venues,
              "tail_pos": recorded.checkpoint.pos + 1 if recorded.checkpoint else 0}
         )
     )  # fmt: skip
     with _stopping(feed, asked) as begun:
         feed.start()
         begun()
-        _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
+        account = f", with the account of run {carried['source_run']}" if carried else ""
+        _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}{account}")
         try:
             with _telling(feed):
                 yield feed, recorded
@@ -259,6 +266,25 @@ def _end(feed: Any) -> None:
         raise DeadlineError(f"the feed did not stop within {STOP_S_MAX:.0f} s; the tape is whole up to its last block")
     if error := feed.error:
         raise TickerError(str(error))
+
+
+def _carried(place: Place, asked: Asked, name: str, instruments: list[str]) -> dict[str, Any] | None:
+    """The account that the run starts from: none for `collect`, with --new, or where the run has begun already."""
+    from tickerml import carry
+
+    if asked.command != "run" or asked.new or _begun(place.data / "tapes" / name):
+        return None
+    found = carry.newest(place.data, asked.command, place.source, name)
+    if found:
+        carry.check_listed(found, instruments)
+    return found
+
+
+def _begun(tape: Path) -> bool:
+    """Whether the first record of a run is on disk; a process may have died before."""
+    from tickerml import _native
+
+    return any(tape.glob("*.tape")) and _native.tape_has(tape, 0)
 
 
 def _checkpoint(data: Path, name: str, pinned: Mapping[str, str]) -> Checkpoint | None:

@@ -6,6 +6,7 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -69,13 +70,22 @@ class Desk:
         self.close()
 
 
-def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = ()) -> Desk:
-    """The policy, risk and portfolio that a configuration asks for, for a session's instruments."""
+def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = (), *, carry: str | None = None) -> Desk:
+    """The policy, risk and portfolio that a configuration asks for, for a session's instruments.
+
+    Parameters
+    ----------
+    carry : the session's: the account of the run before, which this one goes on with.
+    """
     name = config.model.policy
+    carried = json.loads(carry) if carry else {}
+    risk = _risk(config, instruments)
+    if carried:
+        risk.take(carried["risk"])
     return Desk(
         policy=make_policy(name, config.model.params(name), instruments),
-        risk=_risk(config, instruments),
-        portfolio=Portfolio(config.execution.balance, instruments),
+        risk=risk,
+        portfolio=Portfolio(config.execution.balance, instruments, carried.get("portfolio")),
         tally=Tally(),
         sinks=list(sinks),
     )
@@ -157,7 +167,7 @@ def replay(
 
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
-    traded = desk(config, session.instruments, _files(outputs, session.instruments))
+    traded = desk(config, session.instruments, _files(outputs, session.instruments), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
     return finish(session, traded, _overrides(policy, sets))

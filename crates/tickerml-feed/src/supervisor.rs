@@ -205,8 +205,12 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
-    /// Writes EPOCH and CONFIG and asks each venue for its metadata; sockets follow its answer.
+    /// Writes CARRY where there is one, EPOCH and CONFIG, and asks each venue for its metadata; sockets follow its answer.
     pub fn begin(&mut self, wall_ns: i64, now_ns: i64) {
+        let carry = std::mem::take(&mut self.plan.carry_record);
+        if !carry.is_null() {
+            self.append_json(RecordKind::Carry, 0, now_ns, &carry);
+        }
         let epoch = json!({
             "epoch": self.start.epoch, "code_version": self.start.code_version,
             "clock_unsynced": wall_ns < crate::clock::WALL_FLOOR_NS,
