@@ -6,8 +6,9 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,9 +17,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tickerml import engine, progress
-from tickerml.errors import ConfigError
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
+from tickerml.profiles import causal_only, plenty
 from tickerml.risk import UNBOUND, Limits, Risk
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks, Tally
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tickerml.config.models import Config
     from tickerml.policy.base import Policy
 
-__all__ = ["PROFILES", "Desk", "Outputs", "backtest", "causal_only", "desk", "finish", "replay", "summary_text"]
+__all__ = ["Desk", "Outputs", "backtest", "desk", "finish", "replay", "summary_text"]
 
 
 @dataclass(frozen=True)
@@ -70,54 +71,31 @@ class Desk:
         self.close()
 
 
-PROFILES: dict[str, tuple[tuple[str, str], ...]] = {
-    "hftbacktest": (
-        ("exchange", "no_partial"),
-        ("report_rule", "venue"),
-        ("decision_ms", "0"),
-        ("short_spot", "true"),
-        ("clock", "fixed"),
-    )
-}
-"""What a profile of `backtest` sets (contract.md, "Settings by name"); a later ``--set`` overrides."""
-
-PLENTY = "1000000000000"
-"""Starting balance of every currency where balances must not bind."""
-
-
-def causal_only(config: Config, command: str) -> None:
-    """Refuses what only a backtest may do: another simulator's rules, or knowing the input beforehand.
-
-    Raises
-    ------
-    ConfigError
-        Naming every such setting.
-    """
-    execution = config.execution
-    found = [("exchange", execution.exchange, "shared"), ("report_rule", execution.report_rule, "causal")]
-    found += [("clock", "fixed", "causal")] if execution.clock == "fixed" else []
-    wrong = [
-        f"{key}: {given} is for backtest only; {command} takes {good}" for key, given, good in found if given != good
-    ]
-    if wrong:
-        raise ConfigError(wrong)
-
-
-def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = (), *, unbound: bool = False) -> Desk:
+def desk(
+    config: Config,
+    instruments: Sequence[Any],
+    sinks: Sequence[Sink] = (),
+    *,
+    carry: str | None = None,
+    unbound: bool = False,
+) -> Desk:
     """The policy, risk and portfolio that a configuration asks for, for a session's instruments.
 
     Parameters
     ----------
+    carry : the session's: the account of the run before, which this one goes on with.
     unbound : neither balances nor limits bind, for a comparison with a simulator that has none.
     """
     name = config.model.policy
-    balance: Mapping[str, Any] = config.execution.balance
-    if unbound:
-        balance = dict.fromkeys([c for i in instruments for c in (i.base, i.quote)], PLENTY)
+    carried = json.loads(carry) if carry else {}
+    risk = Risk(UNBOUND, instruments) if unbound else _risk(config, instruments)
+    if carried:
+        risk.take(carried["risk"])
+    balance = plenty(instruments) if unbound else config.execution.balance
     return Desk(
         policy=make_policy(name, config.model.params(name), instruments),
-        risk=Risk(UNBOUND, instruments) if unbound else _risk(config, instruments),
-        portfolio=Portfolio(balance, instruments),
+        risk=risk,
+        portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
         tally=Tally(),
         sinks=list(sinks),
     )
@@ -200,7 +178,7 @@ def replay(
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     causal_only(config, "replay")
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
-    traded = desk(config, session.instruments, _files(outputs, session.instruments))
+    traded = desk(config, session.instruments, _files(outputs, session.instruments), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
     return finish(session, traded, _overrides(policy, sets))

@@ -6,10 +6,12 @@
 //! 1. records stamped up to a moment, 2. reports that reach us then, 3. what happens at a venue then, 4. the timed view.
 mod digest;
 mod settings;
+mod start;
 mod view;
 
 pub use digest::Digest;
 pub use settings::Settings;
+pub use start::Start;
 pub use view::{Seen, View, ViewCause};
 
 use crate::error::{Error, Result};
@@ -106,6 +108,8 @@ pub struct Session {
     pub sim: Sim,
     /// Counts.
     pub stats: SessionStats,
+    /// What it waits for before its first boundary.
+    pub start: Start,
     settings: Settings,
     digest: Digest,
     /// The next boundary, once market data has come.
@@ -132,6 +136,7 @@ impl Session {
             market: Market::new(),
             sim,
             stats: SessionStats::default(),
+            start: Start::default(),
             settings,
             digest: Digest::new(),
             boundary_ns: None,
@@ -353,7 +358,9 @@ impl Session {
     fn consume(&mut self, item: Item<'_>) -> Result<bool> {
         match item {
             Item::Record(record) => {
-                self.market.record(&record, &mut self.sim)?;
+                if !self.start.is_late(&record, &self.market) {
+                    self.market.record(&record, &mut self.sim)?;
+                }
                 self.last = (record.ts_recv_ns, record.pos);
                 return self.control(&record);
             }
@@ -385,14 +392,15 @@ impl Session {
                 self.make_view(record.ts_recv_ns, ViewCause::Stop);
                 return Ok(true);
             }
-            _ => {}
+            _ => self.start.note(record, &self.market)?,
         }
         Ok(false)
     }
 
     #[inline]
     fn start_boundaries(&mut self, ts_ns: i64) {
-        if self.boundary_ns.is_none() {
+        if self.boundary_ns.is_none() && !self.start.awaits() {
+            self.start.begin();
             self.boundary_ns = Some(self.boundary_at(ts_ns));
         }
     }

@@ -141,6 +141,48 @@ fn run(
     }
 }
 
+/// The CONFIG record of a run over two venues, and what each venue then says of itself.
+fn two_venues(ts: i64) -> (Tape, Vec<u8>) {
+    let mut tape = Tape::default();
+    let config = br#"{"slots":["/control","binance_spot/public/0/a","binance_spot/rest"],
+        "instruments":["binance_spot:XUSDT","binance_usdm:YUSDT"]}"#;
+    tape.push(RecordKind::Carry, 0, ts, b"{\"source_run\":\"r\"}".to_vec());
+    tape.push(RecordKind::Config, 0, ts, config.to_vec());
+    let of = |venue, symbol| {
+        serde_json::to_vec(&Instrument::from_steps(venue, symbol, "0.01", "0.01", MetadataSource::Given).unwrap())
+    };
+    tape.push(RecordKind::Instrument, 0, ts, of(Venue::BinanceSpot, "XUSDT").unwrap());
+    tape.push(RecordKind::Connect, 1, ts, b"{\"slot\":1,\"url\":\"ws://x\"}".to_vec());
+    tape.diff(ts + 150 * MS, 1, 500);
+    (tape, of(Venue::BinanceUsdm, "YUSDT").unwrap())
+}
+
+#[test]
+fn no_boundary_comes_before_every_instrument_is_known_or_its_venue_is_blocked() {
+    let blocked = br#"{"name":"venue","state":"blocked","detail":"binance_usdm: HTTP 451"}"#;
+    for (late, steps, lines) in [
+        (Some((RecordKind::Instrument, None)), vec![500, 600], 2),
+        (Some((RecordKind::Health, Some(blocked.to_vec()))), vec![500, 600], 1),
+        (None, vec![], 2),
+    ] {
+        let (mut tape, usdm) = two_venues(START);
+        if let Some((kind, bytes)) = late {
+            tape.push(kind, 0, START + 410 * MS, bytes.unwrap_or_else(|| usdm.clone()));
+        }
+        tape.diff(START + 450 * MS, 2, 400);
+        // Too late for this session: a venue that was blocked and answers after all.
+        tape.push(RecordKind::Instrument, 0, START + 460 * MS, usdm);
+        tape.stop(START + 650 * MS);
+        for batch in [1, 1000] {
+            let (mut one, mut tape) = (session(), Tape { at: 0, ..tape.clone() });
+            let (views, _) = run(&mut one, &mut tape, batch, |_, _| vec![]);
+            let found: Vec<i64> = views.iter().filter(|v| v.1 == ViewCause::Step).map(|v| (v.0 - START) / MS).collect();
+            assert_eq!((found, one.market.lines.len()), (steps.clone(), lines));
+            assert_eq!(one.start.carry(), Some("{\"source_run\":\"r\"}"));
+        }
+    }
+}
+
 #[test]
 fn boundaries_are_multiples_of_the_step_and_none_crosses_a_restart_or_an_hour() {
     let mut tape = Tape::begun(START + 5 * MS);

@@ -9,7 +9,7 @@ use crate::supervisor::Start;
 use crate::tape_port::{OwnedRecord, Tape};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tickerml_core::error::Error;
 use tickerml_core::tape::{RecordKind, RunId};
 
@@ -18,6 +18,9 @@ const ENGINE_BYTES: usize = 16 << 20;
 /// Records that came while the disk took none, bytes: one burst of frames from each socket, and a REST body.
 const HELD_BYTES_MAX: usize = 64 << 20;
 
+/// How often the durable mark is looked at while the end waits for it; a block closes every 50 or 200 ms.
+const SETTLE_POLL: Duration = Duration::from_millis(5);
+
 /// A run that is being recorded.
 pub struct Recording {
     feed: Feed<RecorderTape>,
@@ -25,7 +28,11 @@ pub struct Recording {
     run: RunId,
     epoch: u32,
     cut_bytes: u64,
-    ended: Option<RunInfo>,
+    /// The tape, between the feed's end and the run's.
+    tape: Option<RecorderTape>,
+    /// The run goes on another time: its tape gets no end.
+    left: bool,
+    over: bool,
 }
 
 impl Recording {
@@ -61,7 +68,8 @@ impl Recording {
         let last_ns = Some(resumed.last_ts_ns).filter(|&ns| ns != i64::MIN);
         let tape = RecorderTape { recorder, held: VecDeque::new(), held_bytes: 0 };
         let feed = Feed::start(config, tape, start, last_ns).map_err(|reason| setting("venues", reason))?;
-        Ok(Recording { feed, tail, run, epoch: resumed.epoch, cut_bytes: resumed.cut_bytes, ended: None })
+        let (epoch, cut_bytes) = (resumed.epoch, resumed.cut_bytes);
+        Ok(Recording { feed, tail, run, epoch, cut_bytes, tape: None, left: false, over: false })
     }
 
     /// The run's name.
@@ -97,6 +105,14 @@ impl Recording {
         self.feed.stop(reason);
     }
 
+    /// Asks for the end of the recording, not of the run: no STOP is written, `run.json` keeps saying that it goes on, and the
+    /// same command resumes it. Where STOP stands on the tape already the same holds: what was derived from the tape was
+    /// not finished, and a resumed run finishes it.
+    pub fn leave(&mut self) {
+        self.left = true;
+        self.feed.leave();
+    }
+
     /// Statistics, with the run's name and what the start found.
     pub fn stats(&self) -> Stats {
         self.feed.stats()
@@ -107,24 +123,62 @@ impl Recording {
         self.feed.error()
     }
 
-    /// Waits for the end and closes the tape; false when it did not end in time.
+    /// Waits for the feed's end and until everything it wrote is on disk; false when that was not so in time. The run is not
+    /// ended by it: [`Recording::join`] does that, when what is derived from the tape is complete too.
+    pub fn settle(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        if self.over {
+            return true;
+        }
+        if !self.feed.join(timeout) {
+            return false;
+        }
+        self.tape = self.tape.take().or_else(|| self.feed.into_tape());
+        let Some(tape) = &mut self.tape else { return true };
+        while !tape.settled() {
+            if tape.failed().is_some() || Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(SETTLE_POLL);
+        }
+        true
+    }
+
+    /// Whether the feed has ended, by itself or because it was asked. What it could not hand over is handed over as far as the disk takes it.
+    pub fn feed_ended(&mut self) -> bool {
+        if self.over {
+            return true;
+        }
+        if !self.feed.ended() {
+            return false;
+        }
+        self.settle(Duration::ZERO);
+        true
+    }
+
+    /// Waits for the end and closes the tape; false when it did not end in time. A run that was left, or whose feed could
+    /// not go on, stays unfinished.
     ///
     /// # Errors
     /// As [`Recorder::stop`].
     pub fn join(&mut self, timeout: Duration) -> StoreResult<bool> {
-        if self.ended.is_some() {
+        if self.over {
             return Ok(true);
         }
         if !self.feed.join(timeout) {
             return Ok(false);
         }
-        if let Some(tape) = self.feed.into_tape() {
+        self.over = true;
+        let tape = self.tape.take().or_else(|| self.feed.into_tape());
+        if let Some(mut tape) = tape.filter(|_| !self.left && self.feed.error().is_none()) {
+            // What was held for a busy disk comes before the end; where the disk still takes nothing, `stop` says why.
+            tape.ready();
             let counters = self.feed.stats().counters;
             let more = json!({
                 "frames": counters.frames, "bytes": counters.bytes, "reconnects": counters.reconnects, "gaps": counters.gaps,
             });
             let more = if let Value::Object(more) = more { more } else { Map::new() };
-            self.ended = Some(tape.recorder.stop(SystemClock::start().wall_ns(), more)?);
+            tape.recorder.stop(SystemClock::start().wall_ns(), more)?;
         }
         Ok(true)
     }
@@ -194,6 +248,12 @@ impl RecorderTape {
         Ok(())
     }
 
+    /// Whether everything appended is on disk.
+    fn settled(&mut self) -> bool {
+        self.ready();
+        self.held.is_empty() && self.recorder.durable_pos() >= self.recorder.next_pos()
+    }
+
     fn hold(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
         self.held_bytes += bytes.len();
         if self.held_bytes > HELD_BYTES_MAX {
@@ -225,6 +285,10 @@ impl Tape for RecorderTape {
             return false;
         }
         self.held.is_empty() && self.recorder.ready()
+    }
+
+    fn failed(&self) -> Option<String> {
+        self.recorder.failure()
     }
 
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {

@@ -33,6 +33,8 @@ pub enum Inbox {
     Command(String, String),
     /// End the run with this reason.
     Stop(String),
+    /// Close everything without ending the run: see [`Supervisor::leave`].
+    Leave,
 }
 
 /// What other threads can see.
@@ -87,7 +89,7 @@ struct Driver<T: Tape> {
     walled_ns: i64,
 }
 
-/// Runs the supervisor until it is told to stop, and gives it back; none is a bug of this module. Call within a `LocalSet`.
+/// Runs the supervisor until it is told to stop or cannot go on, and gives it back; none is a bug of this module. Call within a `LocalSet`.
 pub async fn run<T: Tape + 'static>(
     sup: Supervisor<T>,
     clock: SystemClock,
@@ -109,6 +111,9 @@ pub async fn run<T: Tape + 'static>(
     shared.tell(|sup, now_ns| sup.begin(clock.wall_ns(), now_ns));
     loop {
         let rest = driver.step();
+        if shared.tell(|sup, _| sup.fatal().is_some().then(|| sup.leave())).is_some() {
+            break;
+        }
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = shared.wake.notified() => {}
@@ -201,6 +206,10 @@ impl<T: Tape + 'static> Driver<T> {
                 return false;
             }
             Some(Inbox::Stop(reason)) => reason,
+            Some(Inbox::Leave) => {
+                self.shared.tell(|sup, _| sup.leave());
+                return true;
+            }
             None => "the owner of the feed is gone".to_owned(),
         };
         self.shared.tell(|sup, now_ns| sup.stop(&reason, now_ns));

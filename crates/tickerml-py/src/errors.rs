@@ -40,6 +40,11 @@ pub fn store(error: StoreError) -> PyErr {
     raise(class, &error.to_string())
 }
 
+/// A dependency that failed.
+pub fn failure(text: &str) -> PyErr {
+    raise("TickerError", text)
+}
+
 /// Data that cannot be trusted.
 pub fn unsound(text: &str) -> PyErr {
     raise("UnsoundDataError", text)

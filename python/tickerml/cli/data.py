@@ -103,7 +103,9 @@ def convert(tape_or_run: str) -> None:
 @data.command()
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(["hftbacktest-npz"]))
 @click.argument("path")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+)
 @click.option(
     "--base-latency-ms", type=click.FloatRange(0, 60_000), default=5, show_default=True,
     help="One way, of the fastest message: what the venue's clock is corrected with.",

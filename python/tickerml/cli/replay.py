@@ -86,10 +86,11 @@ def backtest(
 ) -> None:
     """Run event files through the engine: files, folders, globs or a run."""
     from tickerml import runner
+    from tickerml.profiles import PROFILES
     from tickerml.sources.lookup import find_events
 
     given = globals_of()
-    sets = (*runner.PROFILES.get(profile or "", ()), *sets)
+    sets = (*PROFILES.get(profile or "", ()), *sets)
     files = find_events(events, given.data_dir())
     outputs = runner.Outputs(fills, orders)
     loaded = given.load(policy, sets)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
 from tickerml.risk.desk import Account, Desk, Reason, Terms
@@ -112,6 +112,15 @@ class Risk:
         limit, peak = self.limits.drawdown_frac_max, portfolio.peak_e18
         if (peak - portfolio.equity_e18) * limit.denominator >= limit.numerator * peak:
             self.tripped, self.tripped_ts_ns = True, view.ts_ns
+
+    def carry(self) -> dict[str, Any]:
+        """The breaker, for a run that goes on from this one's account."""
+        return {"tripped_ts_ns": self.tripped_ts_ns if self.tripped else None}
+
+    def take(self, carried: Mapping[str, Any]) -> None:
+        """Goes on from what `carry` gave: an open breaker stays open."""
+        opened = carried["tripped_ts_ns"]
+        self.tripped, self.tripped_ts_ns = opened is not None, opened or 0
 
     def state(self) -> bytes:
         """The breaker: 1 byte and the time at which it opened."""

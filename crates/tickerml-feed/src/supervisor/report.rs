@@ -22,6 +22,9 @@ impl<T: Tape> Supervisor<T> {
             streams: self.shards.iter().flat_map(|s| self.stream_stats(s, now_ns)).collect(),
             books: self.book_stats(),
             errors: self.errors.list(),
+            error_count: self.errors.count(),
+            blocked: self.venues.iter().filter_map(|v| v.blocked.clone()).collect(),
+            unreachable: self.venues.iter().filter_map(|v| v.contact.now_unreachable()).collect(),
             fatal: self.fatal.clone(),
         }
     }
