@@ -83,7 +83,7 @@ def _corrected(local: Array, event: Array, kind: Array, base_latency_ns: int) ->
 
 
 def _both_orders(rows: Array) -> Array:
-    """Marks each row for the clocks whose order it stands in; the others stand a second time where venue time has them."""
+    """Marks each row for the clocks in whose order it stands; the others stand again where venue time has them."""
     exch = rows["exch_ts"]
     least_later = np.append(np.minimum.accumulate(exch[::-1])[::-1][1:], np.iinfo(np.int64).max)
     in_place = (exch >= np.maximum.accumulate(exch)) & (exch <= least_later)
