@@ -1,8 +1,8 @@
 """Event files: where they stand and what they are called (contract.md "Event files", rules.md 8).
 
 What is in them is written by `_native.EventWriter`, so that neither `data convert` nor `data import` loads pyarrow:
-that takes longer than their work. Reading (`events.py`) stays with pyarrow. A file is written beside its place, synced and
-renamed, so that a reader sees a whole file or none.
+that takes longer than their work. Reading (`events.py`) stays with pyarrow. A file is written beside its place, synced
+and renamed, so that a reader sees a whole file or none.
 """
 
 from __future__ import annotations
