@@ -91,7 +91,12 @@ impl Market {
             }
             self.set_state(index, BookState::Syncing, cause, ts, visitor);
         }
-        if !self.lines[index].splice.push(ids, *message, rows) {
+        let line = &mut self.lines[index];
+        if !line.splice.push(ids, *message, rows) {
+            if line.last_true_ns == 0 {
+                // No book was true before: what is lost begins with the first diff that waited.
+                line.last_true_ns = line.splice.waiting[0].message.ts_recv_ns;
+            }
             self.lose(index, Cause::Overflow, ts, BookState::Buffering, visitor);
         }
     }
@@ -259,9 +264,9 @@ impl Market {
         self.set_state(index, state, cause, ts_ns, visitor);
     }
 
-    /// Records a gap, where there was a book to lose.
+    /// Records a gap, where there was a book to lose, or one to come whose diffs overflowed.
     fn set_gap<V: Visitor>(&mut self, index: usize, cause: Cause, ts_ns: i64, visitor: &mut V) {
-        if matches!(self.lines[index].state, BookState::Live | BookState::Stale) {
+        if matches!(self.lines[index].state, BookState::Live | BookState::Stale) || cause == Cause::Overflow {
             self.set_state(index, BookState::Gap, cause, ts_ns, visitor);
         }
     }

@@ -1,0 +1,123 @@
+//! Books over records made by hand: what costs one, what does not, and what is said about it (rules.md 4 and 6).
+use tickerml_core::event::{BookState, Cause};
+use tickerml_core::instrument::{Instrument, MetadataSource, Venue};
+use tickerml_core::market::{BUFFER_BYTES_MAX, BooksOnly, Gap, Line, Market};
+use tickerml_core::tape::{Record, RecordKind, RestHead};
+
+const MS: i64 = 1_000_000;
+const START: i64 = 1_700_000_000_000 * MS;
+
+/// A market, and the hand that writes its records.
+struct Hand {
+    market: Market,
+    /// Slot of REST, the last one.
+    rest: u16,
+    pos: u64,
+    now: i64,
+    gaps: Vec<Gap>,
+}
+
+impl Hand {
+    /// Instruments with a tick of 0.01 and a lot of 0.001 on these slots; slot 0 is /control, the last one REST.
+    fn new(venue: Venue, symbols: &[&str], slots: &[&str]) -> Hand {
+        let mut hand = Hand { market: Market::new(), rest: slots.len() as u16, pos: 0, now: START, gaps: Vec::new() };
+        let mut names = vec!["/control".to_owned()];
+        names.extend(slots.iter().map(|slot| format!("{venue}/{slot}")));
+        let config = serde_json::json!({"slots": names});
+        hand.put(RecordKind::Config, 0, config.to_string().as_bytes());
+        for symbol in symbols {
+            hand.instrument(venue, symbol, "0.01", "0.001");
+        }
+        hand
+    }
+
+    fn put(&mut self, kind: RecordKind, slot: u16, bytes: &[u8]) {
+        self.now += MS;
+        let record = Record { pos: self.pos, kind, slot, ts_recv_ns: self.now, ts_mono_ns: self.now, bytes };
+        self.market.record(&record, &mut BooksOnly).unwrap();
+        self.gaps.extend(self.market.take_gaps());
+        self.pos += 1;
+    }
+
+    fn instrument(&mut self, venue: Venue, symbol: &str, tick: &str, lot: &str) {
+        let i = Instrument::from_steps(venue, symbol, tick, lot, MetadataSource::Venue).unwrap();
+        self.put(RecordKind::Instrument, 0, &serde_json::to_vec(&i).unwrap());
+    }
+
+    fn connect(&mut self, slot: u16) {
+        self.put(RecordKind::Connect, slot, b"{}");
+    }
+
+    fn disconnect(&mut self, slot: u16) {
+        self.put(RecordKind::Disconnect, slot, b"{}");
+    }
+
+    /// A diff that puts `qty` at the bid of 100.00.
+    fn diff(&mut self, slot: u16, symbol: &str, ids: (u64, u64, Option<u64>), qty: &str) {
+        self.levels(slot, symbol, ids, &format!("[\"100.00\",\"{qty}\"]"));
+    }
+
+    fn levels(&mut self, slot: u16, symbol: &str, (first, last, prev): (u64, u64, Option<u64>), bids: &str) {
+        let pu = prev.map_or(String::new(), |pu| format!("\"pu\":{pu},"));
+        let text = format!(
+            "{{\"stream\":\"{}@depth@100ms\",\"data\":{{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"{symbol}\",\"U\":{first},\"u\":{last},{pu}\"b\":[{bids}],\"a\":[]}}}}",
+            symbol.to_lowercase()
+        );
+        self.put(RecordKind::Frame, slot, text.as_bytes());
+    }
+
+    /// A snapshot with 1 at the bid of 100.00 and at the ask of 200.00.
+    fn snapshot(&mut self, symbol: &str, id: u64) {
+        let head = RestHead {
+            id: 1,
+            what: "depth".into(),
+            symbol: symbol.into(),
+            url: String::new(),
+            sent_ts_ns: 0,
+            status: 200,
+            headers: Vec::new(),
+            error: String::new(),
+        };
+        let body = format!("{{\"lastUpdateId\":{id},\"bids\":[[\"100.00\",\"1\"]],\"asks\":[[\"200.00\",\"1\"]]}}");
+        self.put(RecordKind::Rest, self.rest, &head.encode(body.as_bytes()));
+    }
+
+    fn line(&self, n: usize) -> &Line {
+        &self.market.lines[n]
+    }
+
+    fn state(&self, n: usize) -> BookState {
+        self.line(n).state
+    }
+
+    /// Quantity at the bid of 100.00, in units of 0.001.
+    fn bid(&self, n: usize) -> i64 {
+        self.line(n).book.bids().next().map_or(0, |level| level.1)
+    }
+}
+
+/// Spot's ids.
+const fn spot(first: u64, last: u64) -> (u64, u64, Option<u64>) {
+    (first, last, None)
+}
+
+#[test]
+fn diffs_that_overflow_before_the_first_snapshot_are_a_gap() {
+    let mut hand = Hand::new(Venue::BinanceSpot, &["XUSDT"], &["public/0/a", "rest"]);
+    hand.connect(1);
+    let begun = hand.now + MS;
+    let many: Vec<String> = (0..5_000).map(|n| format!("[\"{n}.00\",\"1\"]")).collect();
+    let mut id = 0;
+    while hand.gaps.is_empty() {
+        id += 1;
+        hand.levels(1, "XUSDT", spot(id, id), &many.join(","));
+        assert!(id as usize * 5_000 * 16 < 2 * BUFFER_BYTES_MAX, "overflow is a gap");
+    }
+    let open = &hand.gaps[0];
+    assert_eq!((open.cause, open.from_ts_ns, open.to_ts_ns), (Cause::Overflow, begun, 0));
+    assert_eq!(hand.state(0), BookState::Buffering);
+    hand.diff(1, "XUSDT", spot(id + 1, id + 1), "7");
+    hand.snapshot("XUSDT", id);
+    assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 7_000));
+    assert_eq!(hand.gaps[1].to_ts_ns, hand.now);
+}
