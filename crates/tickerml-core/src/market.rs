@@ -8,7 +8,8 @@ mod slots;
 mod splicing;
 mod survey;
 
-pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats};
+pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats, WAITING_BYTES};
+pub use silence::{SILENCE_MIN_NS, Silence};
 use slots::Slots;
 use splicing::finish;
 pub use survey::{GapReport, InstrumentReport, LatencyMs, StreamReport, Survey};

@@ -1,14 +1,10 @@
 //! Follows one book's update ids to know when a snapshot is needed. The tape's reader derives the same from the records.
 use tickerml_core::event::BookState;
 use tickerml_core::instrument::Venue;
+use tickerml_core::market::{BUFFER_BYTES_MAX, WAITING_BYTES};
 use tickerml_core::sequence::{Diff, Sequence, Snapshot};
 use tickerml_core::wire::DepthIds;
 
-/// Rows that may wait for a snapshot, bytes a symbol (rules.md 6). The tape's reader counts the same bytes, so both start
-/// over at the same diff.
-pub const BUFFER_BYTES_MAX: usize = 8 << 20;
-/// What a waiting diff costs besides its rows.
-pub const DIFF_BYTES: usize = 88;
 /// Diffs follow a true snapshot at once. When they are older than it for this long, it is not this book's.
 pub const PROOF_NS: i64 = 5_000_000_000;
 
@@ -109,7 +105,7 @@ impl Track {
 
     /// Keeps a diff; one that cannot be read or does not fit makes the book start over.
     fn wait(&mut self, ids: DepthIds, rows_bytes: Option<usize>) -> Outcome {
-        let bytes = rows_bytes.map(|rows| self.waiting_bytes + rows + DIFF_BYTES);
+        let bytes = rows_bytes.map(|rows| self.waiting_bytes + rows + WAITING_BYTES);
         let Some(bytes) = bytes.filter(|&bytes| bytes <= BUFFER_BYTES_MAX) else {
             self.reset(BookState::Buffering);
             return Outcome::Overflow;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Most bytes of rows that wait for a snapshot (rules.md 6: 8 MiB a symbol).
 pub const BUFFER_BYTES_MAX: usize = 8 << 20;
 
+/// What a waiting diff costs besides its rows. The recorder counts the same, so that both start over at the same diff.
+pub const WAITING_BYTES: usize = size_of::<Waiting>();
+
 /// A span in which a book could not be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
@@ -86,7 +89,7 @@ impl Splice {
 
     /// Keeps a diff; false when that exceeds [`BUFFER_BYTES_MAX`].
     pub fn push(&mut self, ids: DepthIds, message: Message, rows: &[Row]) -> bool {
-        self.waiting_bytes += size_of_val(rows) + size_of::<Waiting>();
+        self.waiting_bytes += size_of_val(rows) + WAITING_BYTES;
         self.waiting.push(Waiting { ids: (ids.first, ids.last, ids.prev), message, rows: rows.to_vec() });
         self.waiting_bytes <= BUFFER_BYTES_MAX
     }
