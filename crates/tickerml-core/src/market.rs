@@ -2,6 +2,7 @@
 //!
 //! The same code serves live, replay, import and conversion. A [`Visitor`] gets every normalized message in the order in which
 //! it is applied, and applies its rows to the book (the simulator watches levels and trades on the way).
+mod handover;
 mod line;
 mod silence;
 mod slots;
@@ -20,6 +21,7 @@ use crate::instrument::{Instrument, Venue};
 use crate::tape::{Record, RecordKind};
 use crate::wire::{self, Body, Channel};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Silence is judged at whole seconds, so that every program that reads a tape sees the same rows.
 const CHECK_NS: i64 = 1_000_000_000;
@@ -105,7 +107,9 @@ impl Market {
     pub fn set_instrument<V: Visitor>(&mut self, instrument: Instrument, ts_ns: i64, visitor: &mut V) {
         let Some(index) = self.index_of(&instrument.id()) else {
             self.slots.add_instrument(&instrument, self.lines.len());
-            self.lines.push(Line::new(instrument));
+            let mut line = Line::new(instrument);
+            line.shard = self.slots.shard_of(&line.instrument);
+            self.lines.push(line);
             return;
         };
         let old = &self.lines[index].instrument;
@@ -113,13 +117,26 @@ impl Market {
             == (instrument.price_precision, instrument.qty_precision, instrument.tick, instrument.lot);
         self.lines[index].instrument = instrument;
         if !same_scale {
-            self.lose(index, Cause::Metadata, ts_ns, BookState::Buffering, visitor);
+            self.lose_all(index, Cause::Metadata, ts_ns, BookState::Buffering, visitor);
         }
     }
 
     /// Names of the connections (CONFIG record).
     pub fn set_slots(&mut self, names: &[String]) {
         self.slots.set_names(names);
+        self.bind_lines();
+    }
+
+    /// Symbols of each public connection, by its name without the side: `binance_spot/public/0`.
+    pub fn set_shards(&mut self, shards: &BTreeMap<String, Vec<String>>) {
+        self.slots.set_plan(shards);
+        self.bind_lines();
+    }
+
+    fn bind_lines(&mut self) {
+        for line in &mut self.lines {
+            line.shard = self.slots.shard_of(&line.instrument).or(line.shard);
+        }
     }
 
     /// The same from the payload of a CONFIG record.
@@ -130,6 +147,8 @@ impl Market {
         #[derive(Deserialize)]
         struct Config {
             slots: Vec<String>,
+            #[serde(default)]
+            shards: BTreeMap<String, Vec<String>>,
         }
         let config: Config = serde_json::from_slice(config).map_err(|_| Error::BadMessage {
             what: "CONFIG record",
@@ -137,6 +156,7 @@ impl Market {
             reason: "no list of slots",
         })?;
         self.set_slots(&config.slots);
+        self.set_shards(&config.shards);
         Ok(())
     }
 
@@ -199,7 +219,7 @@ impl Market {
     pub fn damaged<V: Visitor>(&mut self, ts_ns: i64, visitor: &mut V) {
         for index in 0..self.lines.len() {
             if self.lines[index].state != BookState::Connecting {
-                self.lose(index, Cause::Damage, ts_ns, BookState::Buffering, visitor);
+                self.lose_all(index, Cause::Damage, ts_ns, BookState::Buffering, visitor);
             }
         }
     }
@@ -265,6 +285,9 @@ impl Market {
         self.stats.frame_bytes += record.bytes.len() as u64;
         let venue = self.slots.heard(record.slot, record.ts_recv_ns, &mut self.lines);
         let Some((index, channel)) = self.route(venue, record.bytes) else { return };
+        if self.lines[index].shard.is_none() {
+            self.bind(index, record.slot, record.ts_recv_ns, visitor);
+        }
         let mut rows = std::mem::take(&mut self.scratch);
         rows.clear();
         match wire::decode(record.bytes, self.lines[index].scale(), &mut rows) {

@@ -121,3 +121,99 @@ fn diffs_that_overflow_before_the_first_snapshot_are_a_gap() {
     assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 7_000));
     assert_eq!(hand.gaps[1].to_ts_ns, hand.now);
 }
+
+/// Binance.com's spot needs a second connection from the 101st symbol on.
+#[test]
+fn a_lost_connection_costs_the_books_of_its_shard_and_no_others() {
+    for planned in [true, false] {
+        let slots = ["public/0/a", "public/0/b", "public/1/a", "public/1/b", "rest"];
+        let mut hand = Hand::new(Venue::BinanceSpot, &["XUSDT", "YUSDT"], &slots);
+        if planned {
+            let shards = [("binance_spot/public/0", "XUSDT"), ("binance_spot/public/1", "YUSDT")];
+            hand.market.set_shards(&shards.map(|(name, symbol)| (name.to_owned(), vec![symbol.to_owned()])).into());
+        }
+        hand.connect(1);
+        hand.connect(3);
+        let waits = if planned { BookState::Buffering } else { BookState::Connecting };
+        assert_eq!((hand.state(0), hand.state(1)), (waits, waits));
+        for (slot, symbol) in [(1, "XUSDT"), (3, "YUSDT")] {
+            hand.diff(slot, symbol, spot(5, 5), "1");
+            hand.snapshot(symbol, 5);
+        }
+        assert_eq!((hand.state(0), hand.state(1)), (BookState::Live, BookState::Live));
+        let heard = hand.line(1).last_frame_ns;
+        hand.diff(1, "XUSDT", spot(6, 6), "2");
+        assert_eq!(hand.line(1).last_frame_ns, heard, "the other connection's age is its own");
+        hand.disconnect(3);
+        assert_eq!((hand.state(0), hand.state(1)), (BookState::Live, BookState::Connecting));
+        assert_eq!((hand.gaps.len(), hand.gaps[0].instrument, hand.gaps[0].cause), (1, 1, Cause::Disconnect));
+        // Within a shard spot carries on by the other socket.
+        hand.connect(2);
+        hand.disconnect(1);
+        hand.diff(2, "XUSDT", spot(7, 7), "3");
+        assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 3_000));
+        hand.connect(4);
+        hand.diff(4, "YUSDT", spot(9, 9), "4");
+        hand.snapshot("YUSDT", 8);
+        assert_eq!((hand.state(1), hand.bid(1)), (BookState::Live, 4_000));
+    }
+}
+
+/// USD-M's ids.
+const fn usdm(first: u64, last: u64, prev: u64) -> (u64, u64, Option<u64>) {
+    (first, last, Some(prev))
+}
+
+/// A book that is Live on socket a (slot 1), with socket b (slot 2) open and its snapshot there.
+fn half_handed_over() -> Hand {
+    let mut hand = Hand::new(Venue::BinanceUsdm, &["XUSDT"], &["public/0/a", "public/0/b", "rest"]);
+    hand.connect(1);
+    hand.diff(1, "XUSDT", usdm(5, 10, 4), "1");
+    hand.snapshot("XUSDT", 8);
+    hand.connect(2);
+    for slot in [1, 2] {
+        hand.diff(slot, "XUSDT", usdm(12, 15, 10), "2");
+    }
+    hand.snapshot("XUSDT", 15);
+    hand.diff(1, "XUSDT", usdm(17, 20, 15), "3");
+    assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 3_000));
+    hand
+}
+
+#[test]
+fn a_new_socket_that_is_lost_leaves_the_book_with_the_old_one() {
+    let mut hand = half_handed_over();
+    hand.disconnect(2);
+    hand.diff(1, "XUSDT", usdm(22, 25, 20), "4");
+    assert_eq!((hand.state(0), hand.bid(0), hand.gaps.len()), (BookState::Live, 4_000, 0));
+}
+
+#[test]
+fn an_old_socket_that_is_lost_leaves_the_book_to_the_new_one() {
+    // The new one is behind, level, ahead; its portions are its own.
+    for (seen, behind) in [(0, true), (1, true), (2, false)] {
+        let mut hand = half_handed_over();
+        for ids in &[usdm(17, 18, 15), usdm(19, 24, 18)][..seen] {
+            hand.diff(2, "XUSDT", *ids, "9");
+        }
+        hand.disconnect(1);
+        assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, if behind { 3_000 } else { 9_000 }));
+        for ids in &[usdm(17, 18, 15), usdm(19, 24, 18)][seen..] {
+            let old = hand.bid(0);
+            hand.diff(2, "XUSDT", *ids, "9");
+            assert_eq!(hand.bid(0), if ids.1 <= 20 { old } else { 9_000 });
+        }
+        hand.diff(2, "XUSDT", usdm(26, 27, 24), "5");
+        assert_eq!((hand.state(0), hand.bid(0), hand.gaps.len()), (BookState::Live, 5_000, 0));
+    }
+}
+
+#[test]
+fn a_new_socket_that_missed_a_diff_starts_the_book_over() {
+    let mut hand = half_handed_over();
+    hand.diff(2, "XUSDT", usdm(22, 25, 20), "9");
+    hand.disconnect(1);
+    assert_eq!((hand.state(0), hand.gaps.len(), hand.gaps[0].cause), (BookState::Syncing, 1, Cause::Disconnect));
+    hand.snapshot("XUSDT", 23);
+    assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 9_000));
+}

@@ -171,6 +171,7 @@ impl FeedConfig {
             ));
         }
         plan.config_record = with_slots(&self.config_record, &slots);
+        plan.config_record["shards"] = public_shards(&plan.shards, &slots);
         plan.slots = slots;
         Ok(plan)
     }
@@ -329,6 +330,13 @@ fn with_slots(record: &Value, slots: &[String]) -> Value {
     record
 }
 
+/// Which symbols each public connection carries, for the tape's readers: `{"binance_spot/public/0": ["BTCUSDT"]}`.
+fn public_shards(shards: &[ShardPlan], slots: &[String]) -> Value {
+    let name = |shard: &ShardPlan| slots[usize::from(shard.slots[0])].trim_end_matches("/a").to_owned();
+    let public = shards.iter().filter(|shard| shard.role == Role::Public);
+    Value::Object(public.map(|shard| (name(shard), json!(shard.symbols))).collect())
+}
+
 fn source_venue() -> String {
     "venue".to_owned()
 }
@@ -370,6 +378,8 @@ mod tests {
         ];
         assert_eq!(plan.slots, expected);
         assert_eq!(plan.config_record["slots"][8], "binance_usdm/rest");
+        assert_eq!(plan.config_record["shards"]["binance_spot/public/0"], json!(["BTCUSDT", "ETHUSDT"]));
+        assert!(plan.config_record["shards"]["binance_usdm/market/0"].is_null());
         assert_eq!((plan.rest_slots[0], plan.shards[0].slots, plan.shards[2].slots), (1, [2, 3], [6, 7]));
         assert_eq!(
             plan.shards[0].url,

@@ -43,7 +43,7 @@ impl Track {
 
     /// Update id of the book, while Live or Stale.
     pub fn update_id(&self) -> Option<u64> {
-        matches!(self.state(), BookState::Live | BookState::Stale).then(|| self.sequence.update_id())
+        self.sequence.is_true().then(|| self.sequence.update_id())
     }
 
     /// True from the first diff on until a snapshot fits.
@@ -55,6 +55,25 @@ impl Track {
     pub fn reset(&mut self, state: BookState) {
         self.sequence.reset(state);
         self.forget();
+    }
+
+    /// Whether the book of `other` could pass to this side without a gap.
+    pub fn carries_on(&self, other: &Track) -> bool {
+        self.sequence.carries_on(&other.sequence)
+    }
+
+    /// The other side's connection is gone: goes on with the book that it leaves, where no diff was lost between. False where
+    /// that cannot be; a book that was true by itself then starts over, one that waits for its snapshot goes on waiting.
+    pub fn take_over(&mut self, gone: &Track) -> bool {
+        if self.carries_on(gone) {
+            self.sequence.carry_on(&gone.sequence);
+            self.unproven_since_ns = None;
+            return true;
+        }
+        if self.sequence.is_true() {
+            self.reset(BookState::Buffering);
+        }
+        false
     }
 
     /// The stream is silent beyond its limit.

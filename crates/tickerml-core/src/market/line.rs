@@ -2,8 +2,8 @@
 use super::silence::Silence;
 use crate::book::Book;
 use crate::event::{BookState, Cause, Message, Row};
-use crate::instrument::Instrument;
-use crate::sequence::Sequence;
+use crate::instrument::{Instrument, Venue};
+use crate::sequence::{Diff, Sequence, Snapshot};
 use crate::wire::{DepthIds, Scale};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,38 @@ impl Splice {
         self.waiting.clear();
         self.waiting_bytes = 0;
     }
+
+    /// Starts over on the same socket. One that has brought nothing yet has nothing to forget.
+    pub fn restart(&mut self) {
+        self.forget();
+        if self.sequence.state() != BookState::Connecting {
+            self.sequence.reset(BookState::Buffering);
+        }
+    }
+
+    /// Whether a snapshot of its own has fitted its diffs.
+    pub const fn is_true(&self) -> bool {
+        self.sequence.is_true()
+    }
+
+    /// A snapshot for the diffs that wait here; they go on waiting, for the book is another socket's.
+    pub fn on_snapshot(&mut self, id: u64) {
+        if self.sequence.on_snapshot(id) != Snapshot::Accept {
+            return;
+        }
+        for at in 0..self.waiting.len() {
+            if matches!(self.sequence.on_diff(self.waiting[at].ids()), Diff::Buffer | Diff::Gap) {
+                return self.restart();
+            }
+        }
+    }
+
+    /// Lets go of diffs that the book has, which stands at `id`.
+    pub fn prune(&mut self, id: u64) {
+        let old = self.waiting.iter().take_while(|w| w.ids.1 <= id).count();
+        let bytes = |w: &Waiting| size_of_val(w.rows.as_slice()) + WAITING_BYTES;
+        self.waiting_bytes -= self.waiting.drain(..old).map(|w| bytes(&w)).sum::<usize>();
+    }
 }
 
 /// One instrument.
@@ -121,7 +153,11 @@ pub struct Line {
     pub last_frame_ns: i64,
     /// Counts.
     pub stats: LineStats,
+    /// Which of its venue's connections carries it; none until that is known.
+    pub(super) shard: Option<u16>,
+    /// Diffs of the socket that carries the book.
     pub(super) splice: Splice,
+    /// Diffs of the socket that will carry it, during a hand-over of futures.
     pub(super) standby: Option<Splice>,
     pub(super) silence: Silence,
     pub(super) first_trade_id: Option<u64>,
@@ -148,6 +184,7 @@ impl Line {
             funding: (0, 0),
             last_frame_ns: 0,
             stats: LineStats::default(),
+            shard: None,
             splice: Splice::new(0, sequence),
             standby: None,
             silence: Silence::new(),
@@ -169,6 +206,11 @@ impl Line {
     /// True while its book may feed decisions.
     pub fn is_live(&self) -> bool {
         self.state == BookState::Live
+    }
+
+    /// Whether this connection carries its diffs and trades.
+    pub(super) fn is_carried_by(&self, venue: Venue, shard: u16) -> bool {
+        self.instrument.venue == venue && self.shard == Some(shard)
     }
 
     /// The gap that is open now.

@@ -111,27 +111,32 @@ impl<T: Tape> Supervisor<T> {
         !old
     }
 
-    /// A connection of the shard is gone: its books start over unless the other side carries them.
+    /// A connection of the shard is gone: its books pass to the other side, or start over. The tape's reader does the same.
     pub(super) fn lost_books(&mut self, shard: usize, side: usize) {
+        let other_open = self.lane_open(shard, 1 - side);
         let shared = !self.is_futures(shard);
-        if shared && self.lane_open(shard, 1 - side) {
+        if shared && other_open {
             return;
         }
         let at = self.track_index(shard, side);
         let active = self.shards[shard].active == side;
+        let venue = self.plan.venues[self.shards[shard].plan.venue].venue;
         for book in &mut self.shards[shard].books {
-            self.counters.gaps += u64::from(active && book.tracks[at].update_id().is_some());
-            book.tracks[at].reset(BookState::Connecting);
+            let gone = std::mem::replace(&mut book.tracks[at], Track::new(venue));
+            let kept = other_open && active && book.tracks[1 - at].take_over(&gone);
+            self.counters.gaps += u64::from(active && !kept && gone.update_id().is_some());
             book.suspect = None;
             book.probed = None;
         }
     }
 
-    /// True when every book of a shard is true on this side's own word.
+    /// True when every book of a shard could pass to this side without a gap.
     pub(super) fn books_ready(&self, shard: usize, side: usize) -> bool {
         let seen = &self.lanes[self.lane_of(shard, side)].seen;
         let ready = |(symbol, stream): (usize, Option<usize>)| {
-            stream.is_none_or(|stream| seen[stream] && self.track(shard, symbol, side).update_id().is_some())
+            let (next, old) = (self.track(shard, symbol, side), self.track(shard, symbol, 1 - side));
+            let passes = if self.is_futures(shard) { next.carries_on(old) } else { next.update_id().is_some() };
+            stream.is_none_or(|stream| seen[stream] && passes)
         };
         self.shards[shard].books.iter().map(|book| book.depth_stream).enumerate().all(ready)
     }
