@@ -8,12 +8,14 @@ mod silence;
 mod slots;
 mod splicing;
 mod survey;
+mod want;
 
 pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats, WAITING_BYTES};
 pub use silence::{SILENCE_MIN_NS, Silence};
 use slots::Slots;
 use splicing::finish;
 pub use survey::{GapReport, InstrumentReport, LatencyMs, StreamReport, Survey};
+pub use want::Want;
 
 use crate::error::{Error, Result};
 use crate::event::{BookState, Cause, Message, Row, RowKind, flag};
@@ -77,6 +79,9 @@ pub struct Market {
     last_pos: u64,
     #[serde(skip)]
     scratch: Vec<Row>,
+    /// At most one an instrument; of no use to a replay, and void after a restart.
+    #[serde(skip)]
+    wants: Vec<Want>,
 }
 
 impl Market {
@@ -90,12 +95,18 @@ impl Market {
             next_check_ns: i64::MIN,
             last_pos: 0,
             scratch: Vec::new(),
+            wants: Vec::new(),
         }
     }
 
     /// Index of an instrument by its id.
     pub fn index_of(&self, id: &str) -> Option<usize> {
         self.lines.iter().position(|line| line.instrument.id() == id)
+    }
+
+    /// Offers each wish to `give`, which says whether it took it; the others are offered again next time.
+    pub fn hand_wants(&mut self, mut give: impl FnMut(&Want) -> bool) {
+        self.wants.retain(|want| !give(want));
     }
 
     /// Gaps that opened or closed since the last call.
@@ -301,18 +312,30 @@ impl Market {
                 };
                 self.decoded(record.slot, &mut message, &mut rows, decoded.body, visitor);
             }
-            Err(error) => {
-                self.lines[index].stats.bad_messages += 1;
-                if channel == Channel::Depth {
-                    let cause = match error {
-                        Error::BadNumber { .. } => Cause::BadNumber,
-                        _ => Cause::BadFrame,
-                    };
-                    self.lose(index, cause, record.ts_recv_ns, BookState::Buffering, visitor);
-                }
-            }
+            Err(error) => self.unreadable(index, channel, record, &error, visitor),
         }
         self.scratch = rows;
+    }
+
+    /// A frame that cost its book: a digit beyond the instrument's scale in one of the three channels that tell it (rules.md
+    /// 6), or a diff that is lost.
+    #[cold]
+    fn unreadable<V: Visitor>(
+        &mut self,
+        index: usize,
+        channel: Channel,
+        record: &Record<'_>,
+        error: &Error,
+        visitor: &mut V,
+    ) {
+        self.lines[index].stats.bad_messages += 1;
+        match (error, channel) {
+            (Error::BadNumber { .. }, Channel::Depth | Channel::Trade | Channel::Touch) => {
+                self.lose_all(index, Cause::BadNumber, record.ts_recv_ns, BookState::Buffering, visitor);
+            }
+            (_, Channel::Depth) => self.lost_diff(index, record.slot, record.ts_recv_ns, visitor),
+            _ => {}
+        }
     }
 
     /// Instrument and channel of a frame.

@@ -1,7 +1,7 @@
 //! Books over records made by hand: what costs one, what does not, and what is said about it (rules.md 4 and 6).
 use tickerml_core::event::{BookState, Cause};
 use tickerml_core::instrument::{Instrument, MetadataSource, Venue};
-use tickerml_core::market::{BUFFER_BYTES_MAX, BooksOnly, Gap, Line, Market};
+use tickerml_core::market::{BUFFER_BYTES_MAX, BooksOnly, Gap, Line, Market, Want};
 use tickerml_core::tape::{Record, RecordKind, RestHead};
 
 const MS: i64 = 1_000_000;
@@ -82,6 +82,28 @@ impl Hand {
         self.put(RecordKind::Rest, self.rest, &head.encode(body.as_bytes()));
     }
 
+    /// A book that is Live at 5 on slot 1.
+    fn live(venue: Venue) -> Hand {
+        let mut hand = Hand::new(venue, &["XUSDT"], &["public/0/a", "public/0/b", "rest"]);
+        hand.connect(1);
+        let prev = venue.is_futures().then_some(4);
+        hand.diff(1, "XUSDT", (5, 5, prev), "1");
+        hand.snapshot("XUSDT", 5);
+        hand.diff(1, "XUSDT", (6, 6, prev.map(|_| 5)), "1");
+        assert_eq!((hand.state(0), hand.wants()), (BookState::Live, vec![]));
+        hand
+    }
+
+    fn wants(&mut self) -> Vec<(Cause, u64)> {
+        let mut all = Vec::new();
+        self.market.hand_wants(|Want::Resync { instrument, cause, pos }| {
+            assert!(instrument.ends_with(":XUSDT"));
+            all.push((*cause, *pos));
+            true
+        });
+        all
+    }
+
     fn line(&self, n: usize) -> &Line {
         &self.market.lines[n]
     }
@@ -120,6 +142,51 @@ fn diffs_that_overflow_before_the_first_snapshot_are_a_gap() {
     hand.snapshot("XUSDT", id);
     assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 7_000));
     assert_eq!(hand.gaps[1].to_ts_ns, hand.now);
+}
+
+#[test]
+fn a_book_that_is_found_wrong_is_asked_for_again() {
+    let trade = |px: &str| {
+        format!("{{\"e\":\"trade\",\"E\":1,\"s\":\"XUSDT\",\"t\":1,\"p\":\"{px}\",\"q\":\"1\",\"T\":1,\"m\":true}}")
+    };
+    let touch =
+        |px: &str| format!("{{\"u\":1,\"s\":\"XUSDT\",\"b\":\"{px}\",\"B\":\"1\",\"a\":\"200.00\",\"A\":\"1\"}}");
+    let depth = |bid: &str| {
+        format!("{{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"XUSDT\",\"U\":7,\"u\":7,\"b\":[[\"{bid}\",\"1\"]],\"a\":[]}}")
+    };
+    for (frame, cause) in [
+        (depth("200.00"), Cause::Crossed),
+        (depth("100.001"), Cause::BadNumber),
+        (trade("100.001"), Cause::BadNumber),
+        (touch("100.001"), Cause::BadNumber),
+        (depth("nonsense"), Cause::BadNumber),
+        (depth("100.00").replace("]]", "]"), Cause::BadFrame),
+    ] {
+        let mut hand = Hand::live(Venue::BinanceSpot);
+        hand.put(RecordKind::Frame, 1, frame.as_bytes());
+        assert_eq!((hand.state(0), hand.gaps[0].cause), (BookState::Buffering, cause), "{frame}");
+        assert_eq!(hand.wants(), [(cause, hand.pos - 1)]);
+        assert_eq!(hand.wants(), [], "once");
+    }
+    // What says nothing of the scale costs nothing; neither does a trade that is no trade.
+    let mut hand = Hand::live(Venue::BinanceSpot);
+    hand.put(RecordKind::Frame, 1, trade("100.00").replace("\"q\":\"1\",", "").as_bytes());
+    assert_eq!((hand.state(0), hand.line(0).stats.bad_messages, hand.wants()), (BookState::Live, 1, vec![]));
+    // A restart makes every wish void.
+    hand.put(RecordKind::Frame, 1, depth("100.001").as_bytes());
+    hand.put(RecordKind::Epoch, 0, b"{}");
+    assert_eq!(hand.wants(), []);
+}
+
+/// USD-M: the diff was one socket's.
+#[test]
+fn an_unreadable_diff_costs_its_own_socket() {
+    let mut hand = Hand::live(Venue::BinanceUsdm);
+    hand.connect(2);
+    hand.put(RecordKind::Frame, 2, b"{\"stream\":\"xusdt@depth@100ms\",\"data\":{\"e\":\"depthUp");
+    assert_eq!((hand.state(0), hand.gaps.len(), hand.wants()), (BookState::Live, 0, vec![]));
+    hand.put(RecordKind::Frame, 1, b"{\"stream\":\"xusdt@depth@100ms\",\"data\":{\"e\":\"depthUp");
+    assert_eq!((hand.state(0), hand.gaps.len()), (BookState::Buffering, 1));
 }
 
 /// Binance.com's spot needs a second connection from the 101st symbol on.

@@ -92,6 +92,8 @@ pub struct StreamPlan {
     pub symbol: usize,
     /// True for the diff channel that builds the book.
     pub is_depth: bool,
+    /// True where prices and quantities must fit tick and lot (rules.md 6: depth, trade and bookTicker).
+    pub is_scaled: bool,
 }
 
 impl StreamPlan {
@@ -234,11 +236,15 @@ impl VenueConfig {
             let instrument = format!("{}:{name}", self.venue);
             channels
                 .iter()
-                .map(move |channel| StreamPlan {
-                    name: format!("{lower}@{channel}"),
-                    instrument: instrument.clone(),
-                    symbol,
-                    is_depth: channel == "depth" || channel.starts_with("depth@"),
+                .map(move |channel| {
+                    let is_depth = channel == "depth" || channel.starts_with("depth@");
+                    StreamPlan {
+                        name: format!("{lower}@{channel}"),
+                        instrument: instrument.clone(),
+                        symbol,
+                        is_depth,
+                        is_scaled: is_depth || channel == "trade" || channel == "bookTicker",
+                    }
                 })
                 .collect::<Vec<_>>()
         };

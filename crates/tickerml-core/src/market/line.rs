@@ -213,6 +213,11 @@ impl Line {
         self.instrument.venue == venue && self.shard == Some(shard)
     }
 
+    /// Whether diffs of this socket are the book's: on futures those of one socket only.
+    pub(super) const fn is_spliced_from(&self, slot: u16) -> bool {
+        !self.instrument.venue.is_futures() || self.splice.slot == 0 || self.splice.slot == slot
+    }
+
     /// The gap that is open now.
     pub const fn open_gap(&self) -> Option<&Gap> {
         self.open_gap.as_ref()

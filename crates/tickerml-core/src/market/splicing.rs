@@ -1,6 +1,6 @@
 //! How a book is made true and kept so: diffs against snapshots, sockets that come and go, and what is said when it is lost.
 use super::line;
-use super::{Market, Visitor};
+use super::{Market, Visitor, Want};
 use crate::error::Result;
 use crate::event::{BookState, Cause, Message, Row, RowKind, flag};
 use crate::sequence::{Diff, Snapshot};
@@ -31,7 +31,7 @@ impl Market {
             return self.standby_diff(index, ids, message, rows, visitor);
         }
         // Neither the book's socket nor one that may become it: its chain says nothing here.
-        if line.instrument.venue.is_futures() && line.splice.slot != 0 && line.splice.slot != slot {
+        if !line.is_spliced_from(slot) {
             line.stats.repeats += 1;
             return;
         }
@@ -182,6 +182,7 @@ impl Market {
 
     pub(super) fn epoch<V: Visitor>(&mut self, ts_ns: i64, visitor: &mut V) {
         self.slots.forget_connections();
+        self.wants.clear();
         for index in 0..self.lines.len() {
             self.lines[index].standby = None;
             self.lines[index].silence.interrupted();
@@ -214,13 +215,36 @@ impl Market {
         visitor: &mut V,
     ) {
         let line = &mut self.lines[index];
+        // Without a connection there is nothing to buffer.
+        let state = if line.state == BookState::Connecting { BookState::Connecting } else { state };
         line.splice.forget();
         line.splice.sequence.reset(state);
-        if line.state == state {
+        if state == BookState::Buffering {
+            self.want_resync(index, cause);
+        }
+        if self.lines[index].state == state {
             return;
         }
         self.set_gap(index, cause, ts_ns, visitor);
         self.set_state(index, state, cause, ts_ns, visitor);
+    }
+
+    /// A diff of this socket cannot be read: whoever it was for has lost it.
+    pub(super) fn lost_diff<V: Visitor>(&mut self, index: usize, slot: u16, ts_ns: i64, visitor: &mut V) {
+        let line = &mut self.lines[index];
+        if let Some(standby) = line.standby.as_mut().filter(|standby| standby.slot == slot) {
+            standby.restart();
+        } else if line.is_spliced_from(slot) {
+            self.lose(index, Cause::BadFrame, ts_ns, BookState::Buffering, visitor);
+        }
+    }
+
+    /// Sockets that live cannot tell the recorder that the book is lost.
+    fn want_resync(&mut self, index: usize, cause: Cause) {
+        let id = self.lines[index].instrument.id();
+        let pos = self.last_pos;
+        self.wants.retain(|Want::Resync { instrument, .. }| *instrument != id);
+        self.wants.push(Want::Resync { instrument: id, cause, pos });
     }
 
     /// Records a gap, where there was a book to lose, or one to come whose diffs overflowed.

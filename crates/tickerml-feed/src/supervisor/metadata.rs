@@ -1,6 +1,6 @@
 //! What the venue says about its instruments, and venues that will never answer.
 use super::Supervisor;
-use super::books::restart;
+use super::books::scale;
 use super::lane::Phase;
 use crate::rest::{RestAnswer, What};
 use crate::tape_port::Tape;
@@ -67,7 +67,8 @@ impl<T: Tape> Supervisor<T> {
         for instrument in instruments.iter().filter(|i| !before.contains(i)) {
             self.append_json(RecordKind::Instrument, 0, now_ns, &json!(instrument));
             if let Some((shard, symbol)) = self.find_book(&instrument.id()) {
-                restart(&mut self.shards[shard].books[symbol]);
+                self.shards[shard].books[symbol].scale = Some(scale(instrument));
+                self.counters.gaps += u64::from(self.restart(shard, symbol));
             }
         }
         if before.is_empty() {

@@ -52,11 +52,25 @@ impl<T: Tape> Supervisor<T> {
         self.counters.frames += 1;
         self.counters.bytes += bytes.len() as u64;
         self.lanes[lane].heard(now_ns);
-        match wire::head(bytes) {
-            Ok(head) if head.channel == Channel::Shutdown => self.lanes[lane].shutdown = true,
-            Ok(head) if head.channel == Channel::Depth && !bytes.ends_with(b"}}") => self.bad_frame(lane, bytes),
-            Ok(head) => self.route(lane, head, bytes, now_ns),
-            Err(_) => self.bad_frame(lane, bytes),
+        let shard = self.lanes[lane].shard;
+        match wire::stream_name(bytes).and_then(|name| self.stream_index(shard, name)) {
+            Some(stream) => self.stream_frame(lane, stream, bytes, now_ns),
+            None => self.other_frame(lane, bytes, now_ns),
+        }
+    }
+
+    /// A frame that does not begin with the name of a stream of ours.
+    fn other_frame(&mut self, lane: usize, bytes: &[u8], now_ns: i64) {
+        let Ok(head) = wire::head(bytes) else {
+            self.counters.bad_frames += 1;
+            return;
+        };
+        if head.channel == Channel::Shutdown {
+            self.lanes[lane].shutdown = true;
+        } else if let Some(stream) = self.stream_index(self.lanes[lane].shard, head.stream) {
+            self.stream_frame(lane, stream, bytes, now_ns);
+        } else {
+            self.counters.other_frames += 1;
         }
     }
 

@@ -30,6 +30,44 @@ fn the_engine_can_ask_for_a_resync_and_write_its_records() {
 }
 
 #[test]
+fn a_wish_that_was_granted_already_is_no_record() {
+    let (mut rig, conn) = Rig::live();
+    let want = |rig: &mut Rig, pos: usize| {
+        let want = format!(r#"{{"name":"resync","state":"crossed","detail":"{BTC}","pos":{pos}}}"#);
+        rig.sup.tape_mut().engine.push_back((K::Health, want.into_bytes()));
+        rig.pass(20 * MS);
+        rig.records(K::Health).iter().filter(|h| h.contains("crossed")).count()
+    };
+    assert_eq!(want(&mut rig, 0), 0, "of an epoch before");
+    rig.pass(S);
+    rig.frame(conn, &diff(DEPTH, 12, 12, None));
+    let gap = rig.sup.tape().records.len() - 1;
+    let (id, _) = rig.request();
+    rig.answer(id, &snapshot(12));
+    assert_eq!((want(&mut rig, gap - 1), want(&mut rig, gap)), (0, 0));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Live", 1));
+    assert_eq!(want(&mut rig, gap + 1), 1);
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps, rig.sup.counters.resyncs), ("Buffering", 2, 1));
+}
+
+/// No engine watches `collect`: the feed itself sees what its tape's readers will refuse.
+#[test]
+fn a_number_beyond_the_scale_is_noticed_without_an_engine() {
+    let text = |frame: Vec<u8>| String::from_utf8(frame).unwrap();
+    for frame in [text(diff(DEPTH, 11, 11, None)), text(trade("btcusdt@trade", 1))] {
+        let (mut rig, conn) = Rig::live();
+        rig.pass(S);
+        rig.frame(conn, frame.replace("\"1.00\"", "\"1.001\"").as_bytes());
+        assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Buffering", 1));
+        rig.frame(conn, &diff(DEPTH, 12, 12, None));
+        let (id, url) = rig.request();
+        assert!(url.contains("limit=5000"));
+        rig.answer(id, &snapshot(12));
+        assert_eq!(rig.state(BTC), "Live");
+    }
+}
+
+#[test]
 fn an_unreadable_diff_costs_its_book_and_nothing_else() {
     let (mut rig, conn) = Rig::live();
     rig.pass(S);
