@@ -82,6 +82,8 @@ pub struct Market {
     /// At most one an instrument; of no use to a replay, and void after a restart.
     #[serde(skip)]
     wants: Vec<Want>,
+    #[serde(skip)]
+    rescaled: Option<usize>,
 }
 
 impl Market {
@@ -96,6 +98,7 @@ impl Market {
             last_pos: 0,
             scratch: Vec::new(),
             wants: Vec::new(),
+            rescaled: None,
         }
     }
 
@@ -114,7 +117,9 @@ impl Market {
         std::mem::take(&mut self.gaps)
     }
 
-    /// Adds an instrument, or changes its metadata: a book of another scale starts over.
+    /// Adds an instrument, or changes its metadata: another tick or lot rebuilds the book (rules.md 6). The scale stays that of
+    /// before where it can, so that whoever holds prices and quantities need not care; [`Market::take_rescaled`] tells where
+    /// it could not.
     pub fn set_instrument<V: Visitor>(&mut self, instrument: Instrument, ts_ns: i64, visitor: &mut V) {
         let Some(index) = self.index_of(&instrument.id()) else {
             self.slots.add_instrument(&instrument, self.lines.len());
@@ -123,13 +128,22 @@ impl Market {
             self.lines.push(line);
             return;
         };
-        let old = &self.lines[index].instrument;
-        let same_scale = (old.price_precision, old.qty_precision, old.tick, old.lot)
-            == (instrument.price_precision, instrument.qty_precision, instrument.tick, instrument.lot);
-        self.lines[index].instrument = instrument;
-        if !same_scale {
-            self.lose_all(index, Cause::Metadata, ts_ns, BookState::Buffering, visitor);
+        let line = &mut self.lines[index];
+        let new = instrument.in_scale_of(&line.instrument);
+        let old = std::mem::replace(&mut line.instrument, new);
+        if line.instrument.has_steps_of(&old) {
+            return;
         }
+        if !line.instrument.has_scale_of(&old) {
+            (line.touch, line.trade_flow_lots) = ([(0, 0); 2], 0);
+            self.rescaled = Some(index);
+        }
+        self.lose_all(index, Cause::Metadata, ts_ns, BookState::Buffering, visitor);
+    }
+
+    /// The instrument whose integers have changed their meaning since the last call.
+    pub fn take_rescaled(&mut self) -> Option<&Instrument> {
+        self.rescaled.take().map(|index| &self.lines[index].instrument)
     }
 
     /// Names of the connections (CONFIG record).

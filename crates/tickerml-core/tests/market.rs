@@ -1,7 +1,9 @@
 //! Books over records made by hand: what costs one, what does not, and what is said about it (rules.md 4 and 6).
+use tickerml_core::error::Error;
 use tickerml_core::event::{BookState, Cause};
 use tickerml_core::instrument::{Instrument, MetadataSource, Venue};
 use tickerml_core::market::{BUFFER_BYTES_MAX, BooksOnly, Gap, Line, Market, Want};
+use tickerml_core::session::{Input, Item, Peek, Session, Settings, Step};
 use tickerml_core::tape::{Record, RecordKind, RestHead};
 
 const MS: i64 = 1_000_000;
@@ -187,6 +189,61 @@ fn an_unreadable_diff_costs_its_own_socket() {
     assert_eq!((hand.state(0), hand.gaps.len(), hand.wants()), (BookState::Live, 0, vec![]));
     hand.put(RecordKind::Frame, 1, b"{\"stream\":\"xusdt@depth@100ms\",\"data\":{\"e\":\"depthUp");
     assert_eq!((hand.state(0), hand.gaps.len()), (BookState::Buffering, 1));
+}
+
+#[test]
+fn a_coarser_tick_rebuilds_the_book_in_the_old_scale() {
+    let mut hand = Hand::live(Venue::BinanceSpot);
+    hand.instrument(Venue::BinanceSpot, "XUSDT", "0.1", "1");
+    let i = &hand.line(0).instrument;
+    assert_eq!((i.price_precision, i.tick, i.qty_precision, i.lot), (2, 10, 3, 1_000));
+    assert_eq!((hand.state(0), hand.gaps[0].cause), (BookState::Buffering, Cause::Metadata));
+    assert_eq!(hand.market.take_rescaled(), None);
+    hand.diff(1, "XUSDT", spot(7, 7), "2");
+    hand.snapshot("XUSDT", 6);
+    assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 2_000));
+    hand.instrument(Venue::BinanceSpot, "XUSDT", "0.01", "0.001");
+    assert_eq!((hand.line(0).instrument.tick, hand.gaps.len()), (1, 3), "and back");
+    // At the start of an epoch, before anything is connected.
+    hand.put(RecordKind::Epoch, 0, b"{}");
+    hand.instrument(Venue::BinanceSpot, "XUSDT", "0.1", "1");
+    assert_eq!(hand.state(0), BookState::Connecting);
+    // A finer one needs another scale.
+    hand.instrument(Venue::BinanceSpot, "XUSDT", "0.0001", "1");
+    let i = hand.market.take_rescaled().expect("four decimals are more than two");
+    assert_eq!((i.price_precision, i.tick, i.qty_precision), (4, 1, 3));
+}
+
+/// Orders and positions are in the scale with which the run began.
+#[test]
+fn a_finer_tick_ends_a_session() {
+    struct Records(Vec<(RecordKind, Vec<u8>)>, usize);
+    impl Input for Records {
+        fn peek(&mut self) -> tickerml_core::error::Result<Peek<'_>> {
+            let pos = self.1 as u64;
+            Ok(self.0.get(self.1).map_or(Peek::End, |(kind, bytes)| {
+                let (kind, ts) = (*kind, START + pos as i64);
+                Peek::Item(Item::Record(Record { pos, kind, slot: 0, ts_recv_ns: ts, ts_mono_ns: ts, bytes }))
+            }))
+        }
+        fn pop(&mut self) {
+            self.1 += 1;
+        }
+    }
+    let tick = |tick: &str| {
+        let i = Instrument::from_steps(Venue::BinanceSpot, "XUSDT", tick, "0.001", MetadataSource::Venue).unwrap();
+        (RecordKind::Instrument, serde_json::to_vec(&i).unwrap())
+    };
+    let run = |records| {
+        let json = r#"{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10}"#;
+        Session::new(Settings::from_json(json).unwrap()).advance(&mut Records(records, 0), 100)
+    };
+    let frame = || (RecordKind::Frame, b"{}".to_vec());
+    let begun = || vec![(RecordKind::Config, b"{\"slots\":[\"/control\"]}".to_vec()), tick("0.01")];
+    assert_eq!(run([begun(), vec![tick("0.001"), frame()]].concat()), Ok(Step::End), "nothing has begun");
+    assert_eq!(run([begun(), vec![frame(), tick("0.1")]].concat()), Ok(Step::End));
+    let instrument = "binance_spot:XUSDT".to_owned();
+    assert_eq!(run([begun(), vec![frame(), tick("0.001")]].concat()), Err(Error::ScaleChanged { instrument }));
 }
 
 /// Binance.com's spot needs a second connection from the 101st symbol on.

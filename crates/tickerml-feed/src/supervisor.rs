@@ -242,6 +242,7 @@ impl<T: Tape> Supervisor<T> {
             self.last_watch_ns = now_ns;
             self.watch_streams(now_ns);
             self.watch_books(now_ns);
+            self.want_metadata_again(now_ns);
         }
         self.tick_handovers(now_ns);
         self.want_snapshots(now_ns);

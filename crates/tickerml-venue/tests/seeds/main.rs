@@ -23,7 +23,7 @@ fn a_live_book_is_the_venues_book_whatever_happens() {
     let (first, seeds) = (number("TICKERML_SOAK_FIRST", 1), number("TICKERML_SOAK_SEEDS", SEEDS));
     let mut met: BTreeMap<Fault, u64> = BTreeMap::new();
     let (mut compared, mut lost, mut gaps) = (0, 0, 0);
-    let mut broken = [0; 3];
+    let (mut broken, mut spoiled) = ([0; 3], 0);
     let mut failed = Vec::new();
     for seed in first..first + seeds {
         let Ok(world) = std::panic::catch_unwind(|| run(seed)) else {
@@ -33,17 +33,19 @@ fn a_live_book_is_the_venues_book_whatever_happens() {
         world.counts().iter().for_each(|(fault, n)| *met.entry(*fault).or_default() += n);
         compared += world.reader.compared;
         lost += world.lost.len();
+        spoiled += world.spoiled;
         gaps += world.reader.gaps.len();
         broken.iter_mut().zip(world.broken_handovers).for_each(|(all, n)| *all += n);
     }
     println!(
         "{seeds} seeds from {first}: {compared} books compared, {lost} diffs lost, {gaps} gap records, hand-overs broken \
-         {broken:?}, met {met:?}"
+         {broken:?}, numbers spoiled {spoiled}, met {met:?}"
     );
     assert!(failed.is_empty(), "seeds {failed:?}; one alone: TICKERML_SOAK_FIRST={} TICKERML_SOAK_SEEDS=1", failed[0]);
     let never: Vec<_> = met.iter().filter(|(_, n)| **n == 0).map(|(f, _)| f).collect();
     assert!(seeds < SEEDS || never.is_empty(), "never met: {never:?}");
     assert!(seeds < SEEDS || broken.iter().all(|n| *n > 0), "never broken: {broken:?}");
+    assert!(seeds < SEEDS || spoiled > 0);
     assert!(lost > 0 && gaps > 0 && compared > 0);
 }
 

@@ -24,6 +24,9 @@ const CHANCE: f64 = 0.004;
 /// Chance that one of two sockets ends, each 10 ms of a hand-over: they last some seconds.
 const HANDOVER_CHANCE: f64 = 0.03;
 
+/// Chance that a diff has a digit beyond the instrument's scale.
+const SPOIL_CHANCE: f64 = 0.002;
+
 /// What will happen at a moment that was decided earlier.
 enum Later {
     Opened(ConnId, String),
@@ -60,6 +63,8 @@ pub struct World {
     handover_snapshots: u64,
     /// Hand-overs that lost their new socket before any snapshot, behind one, and that lost their old socket.
     pub broken_handovers: [u64; 3],
+    /// Diffs with a digit too many.
+    pub spoiled: u64,
     /// Diffs that never arrived though a later one did on the same socket: stream, id, when it was sent, when that later one
     /// arrived.
     pub lost: Vec<(Arc<str>, u64, i64, i64)>,
@@ -92,6 +97,7 @@ impl World {
             troubled: false,
             handover_snapshots: 0,
             broken_handovers: [0; 3],
+            spoiled: 0,
             reader,
             lost: Vec::new(),
         }
@@ -240,6 +246,10 @@ impl World {
     fn deliver(&mut self, socket: usize, delivery: Delivery) {
         let Socket { conn, got, .. } = &mut self.sockets[socket];
         match delivery {
+            Delivery::Frame(frame) if frame.diff && self.troubled && self.rng.chance(SPOIL_CHANCE) => {
+                self.spoiled += 1;
+                self.feed.frame(*conn, self.now_ns, spoil(&frame.text).as_bytes());
+            }
             Delivery::Frame(frame) => {
                 got.insert((Arc::clone(&frame.stream), frame.last_id), self.now_ns);
                 self.feed.frame(*conn, self.now_ns, frame.text.as_bytes());
@@ -330,6 +340,14 @@ impl World {
         let body = answer.body.into_bytes();
         (answer.ready_ns, RestAnswer { status: answer.status, headers, body, error: String::new() })
     }
+}
+
+/// The same diff with a digit too many in its first price.
+fn spoil(text: &str) -> String {
+    let Some(start) = text.find("[[\"").map(|at| at + 3) else { return text.to_owned() };
+    let end = start + text[start..].find('"').expect("a price in quotes");
+    let digit = if text[start..end].contains('.') { "7" } else { ".7" };
+    format!("{}{digit}{}", &text[..end], &text[end..])
 }
 
 fn feed_config(venue: &VenueConfig) -> String {

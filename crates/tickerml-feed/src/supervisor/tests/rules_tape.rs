@@ -152,6 +152,34 @@ fn a_changed_tick_is_a_new_instrument_and_a_new_book() {
     assert_eq!(rig.state(BTC), "Live");
 }
 
+/// A coarser tick shows in no number, and the scale that the run has holds it.
+#[test]
+fn a_coarser_tick_is_found_by_asking_and_keeps_the_scale() {
+    let (mut rig, conn) = Rig::live();
+    let mut id = 10;
+    while !rig.has(|a| matches!(a, Action::Request { .. })) {
+        (rig.now, id) = (rig.now + 4 * S, id + 1);
+        rig.frame(conn, &diff(DEPTH, id, id, None));
+        rig.sup.tick(rig.now);
+        rig.take();
+    }
+    assert!(rig.now >= crate::supervisor::metadata::AGAIN_NS);
+    let (request, url) = rig.request();
+    assert!(url.contains("exchangeInfo"));
+    let info = |tick: &str| {
+        let info = String::from_utf8(exchange_info(&["BTCUSDT"])).unwrap();
+        ok(info.replace("\"0.01\"", tick).replace("\"minNotional\":\"5\"", "\"minNotional\":\"10\"").as_bytes())
+    };
+    rig.answer(request, &info("\"0.1\""));
+    assert!(rig.records(K::Instrument)[1].contains(r#""price_precision":1"#), "the venue's own words");
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Buffering", 1));
+    let fine = String::from_utf8(diff(DEPTH, id + 1, id + 1, None)).unwrap().replace("1.00", "1.01");
+    rig.frame(conn, fine.as_bytes());
+    let (request, _) = rig.request();
+    rig.answer(request, &snapshot(id + 1));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.bad_frames), ("Live", 0));
+}
+
 #[test]
 fn a_refused_handshake_pauses_the_venues_connections() {
     let (mut rig, conn) = Rig::live();
