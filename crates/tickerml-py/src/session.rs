@@ -322,7 +322,7 @@ impl Session {
         let Source::Tail(input) = &self.source else { return };
         self.core.market.hand_wants(|want| {
             let (kind, bytes) = want.record();
-            input.tail().append_from_engine(kind, bytes).is_ok()
+            input.input.tail().append_from_engine(kind, bytes).is_ok()
         });
     }
 
