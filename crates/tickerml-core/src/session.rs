@@ -380,7 +380,10 @@ impl Session {
     fn control(&mut self, record: &Record<'_>) -> Result<bool> {
         match record.kind {
             RecordKind::Frame => self.start_boundaries(record.ts_recv_ns),
-            RecordKind::Instrument => self.check_scale()?,
+            RecordKind::Instrument => {
+                self.check_scale()?;
+                self.start.note(record, &self.market)?;
+            }
             RecordKind::Epoch if self.boundary_ns.is_some() => {
                 self.boundary_ns = None;
                 self.report_views = 0;
