@@ -293,7 +293,7 @@ def _joined(feed: Any, durable: Durable | None) -> Iterator[None]:
     finally:
         feed.stop("end")
         ended = feed.join(STOP_S_MAX)
-        if ended and durable:
+        if ended and durable and not feed.error:
             durable.whole = True
     if error := feed.error:
         raise TickerError(str(error))

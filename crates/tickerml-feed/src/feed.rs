@@ -79,7 +79,8 @@ impl<T: Tape + Send + 'static> Feed<T> {
         lock(&self.outbox.error).clone()
     }
 
-    /// Waits for the end; true when it has ended. [`Feed::into_tape`] then gives the tape back.
+    /// Waits for the end; true when it has ended. [`Feed::into_tape`] then gives the tape back, unless the tape did not
+    /// take all that it was handed: [`Feed::error`] says so.
     pub fn join(&self, timeout: Duration) -> bool {
         self.ended() || !matches!(self.done.recv_timeout(timeout), Err(RecvTimeoutError::Timeout))
     }
@@ -115,7 +116,11 @@ fn drive<T: Tape + 'static>(
     drop(local);
     // A name lookup that hangs must not hold up the end.
     runtime.shutdown_background();
-    sup.map(Supervisor::into_tape).ok_or_else(|| "a task of the feed did not end".to_owned())
+    let mut sup = sup.ok_or_else(|| "a task of the feed did not end".to_owned())?;
+    match sup.tape_mut().waits() {
+        Some(what) => Err(what),
+        None => Ok(sup.into_tape()),
+    }
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Recording {
             seed: record["seed"].as_u64().unwrap_or(0) ^ u64::from(resumed.epoch) << 32,
         };
         let last_ns = Some(resumed.last_ts_ns).filter(|&ns| ns != i64::MIN);
-        let tape = RecorderTape { recorder, held: VecDeque::new(), held_bytes: 0 };
+        let tape = RecorderTape::new(recorder);
         let feed = Feed::start(config, tape, start, last_ns).map_err(|reason| setting("venues", reason))?;
         Ok(Recording { feed, tail, run, epoch: resumed.epoch, cut_bytes: resumed.cut_bytes, ended: None })
     }
@@ -107,7 +107,8 @@ impl Recording {
         self.feed.error()
     }
 
-    /// Waits for the end and closes the tape; false when it did not end in time.
+    /// Waits for the end and closes the tape; false when it did not end in time. Where the tape did not take everything the
+    /// run has not ended, and [`Recording::error`] says so.
     ///
     /// # Errors
     /// As [`Recorder::stop`].
@@ -124,7 +125,7 @@ impl Recording {
                 "frames": counters.frames, "bytes": counters.bytes, "reconnects": counters.reconnects, "gaps": counters.gaps,
             });
             let more = if let Value::Object(more) = more { more } else { Map::new() };
-            self.ended = Some(tape.recorder.stop(SystemClock::start().wall_ns(), more)?);
+            self.ended = Some(tape.into_recorder().stop(SystemClock::start().wall_ns(), more)?);
         }
         Ok(true)
     }
@@ -176,9 +177,23 @@ pub struct RecorderTape {
     recorder: Recorder,
     held: VecDeque<OwnedRecord>,
     held_bytes: usize,
+    /// Records beyond what may be held: from then on the tape is not whole.
+    lost: u64,
+    /// Why the recorder took nothing when it was last asked.
+    refusal: String,
 }
 
 impl RecorderTape {
+    /// A tape that `recorder` writes.
+    pub const fn new(recorder: Recorder) -> RecorderTape {
+        RecorderTape { recorder, held: VecDeque::new(), held_bytes: 0, lost: 0, refusal: String::new() }
+    }
+
+    /// The recorder, to end the run with it. What [`Tape::waits`] names is lost.
+    pub fn into_recorder(self) -> Recorder {
+        self.recorder
+    }
+
     /// Writes what was held, as far as the recorder takes it.
     fn release(&mut self) -> Result<(), String> {
         while let Some(r) = self.held.front() {
@@ -187,7 +202,10 @@ impl RecorderTape {
                     self.held_bytes -= r.bytes.len();
                     self.held.pop_front();
                 }
-                Err(StoreError::Backlog { .. } | StoreError::DiskFull { .. }) => return Ok(()),
+                Err(error @ (StoreError::Backlog { .. } | StoreError::DiskFull { .. })) => {
+                    self.refusal = error.to_string();
+                    return Ok(());
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }
@@ -195,10 +213,11 @@ impl RecorderTape {
     }
 
     fn hold(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
-        self.held_bytes += bytes.len();
-        if self.held_bytes > HELD_BYTES_MAX {
+        if self.lost > 0 || self.held_bytes + bytes.len() > HELD_BYTES_MAX {
+            self.lost += 1;
             return Err(format!("the disk takes nothing and {} records wait", self.held.len()));
         }
+        self.held_bytes += bytes.len();
         self.held.push_back(OwnedRecord { kind, slot, stamp, bytes: bytes.to_vec() });
         Ok(self.recorder.next_pos() + self.held.len() as u64 - 1)
     }
@@ -215,7 +234,10 @@ impl Tape for RecorderTape {
         }
         match self.recorder.append(kind, slot, stamp.recv_ns, stamp.mono_ns, bytes) {
             Ok(pos) => Ok(pos),
-            Err(StoreError::Backlog { .. } | StoreError::DiskFull { .. }) => self.hold(kind, slot, stamp, bytes),
+            Err(error @ (StoreError::Backlog { .. } | StoreError::DiskFull { .. })) => {
+                self.refusal = error.to_string();
+                self.hold(kind, slot, stamp, bytes)
+            }
             Err(error) => Err(error.to_string()),
         }
     }
@@ -229,6 +251,19 @@ impl Tape for RecorderTape {
 
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         self.recorder.take_from_engine().map(|r| (r.kind, r.bytes))
+    }
+
+    fn waits(&mut self) -> Option<String> {
+        let failure = self.release().err();
+        let count = self.held.len() as u64 + self.lost;
+        let why = failure.as_ref().unwrap_or(&self.refusal);
+        (count > 0).then(|| {
+            format!(
+                "{why}; the last {count} records, STOP among them, are not on the tape: run {} has not ended, the next \
+                 start goes on with it",
+                self.recorder.run()
+            )
+        })
     }
 
     fn durable_pos(&self) -> u64 {

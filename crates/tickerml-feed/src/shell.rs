@@ -23,6 +23,9 @@ pub const INBOX_MAX: usize = 1_024;
 /// How often the wall clock is compared and the statistics are published.
 const PUBLISH_NS: i64 = 250_000_000;
 const WALL_NS: i64 = 100_000_000;
+/// At the end a tape that takes nothing gets this long to take what waits, of the 20 s of an orderly stop (reliability.md
+/// P11).
+const SETTLE: Duration = Duration::from_secs(10);
 /// Close frames get this long at the end.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -233,6 +236,15 @@ impl<T: Tape + 'static> Driver<T> {
                 task.abort();
                 let _ = task.await;
             }
+        }
+        self.settle().await;
+    }
+
+    /// Waits while the tape does not take what it was handed; what is left then is for the caller to see.
+    async fn settle(&self) {
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        while self.shared.core.borrow_mut().sup.tape_mut().waits().is_some() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_nanos(TICK_NS as u64)).await;
         }
     }
 }

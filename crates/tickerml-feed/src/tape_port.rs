@@ -21,6 +21,12 @@ pub trait Tape {
         None
     }
 
+    /// Tries again to take what it did not take when that was handed over, and says what waits still, and why; none when
+    /// everything is on the tape. A run must not end before.
+    fn waits(&mut self) -> Option<String> {
+        None
+    }
+
     /// The last `pos` known to be on disk plus one; 0 for none.
     fn durable_pos(&self) -> u64;
 }
