@@ -102,8 +102,12 @@ impl Recorder {
         let folder = DataFolder::new(&config.data_dir);
         let tape = folder.tape(config.run);
         std::fs::create_dir_all(&tape).map_err(|e| StoreError::io("tape", &tape, &e))?;
-        let resume = resume(&tape)?;
+        let resume = resume(store.as_ref(), &tape)?;
         let info = begin_info(&folder, &config, &resume)?;
+        // The tape's name, that of `tapes/` and of `runs/`: each may be new, or the last start may have died before its sync.
+        for folder in tape.ancestors().take(3) {
+            store.sync(folder).map_err(|e| StoreError::io("data folder", folder, &e))?;
+        }
         let shared = Arc::new(Shared::new(Queue::new(&resume, config.engine_bytes)));
         let writer_config = WriterConfig { folder: tape, run: config.run, segment_bytes, durable: true };
         let writer = SegmentWriter::new(store, writer_config, &resume);

@@ -124,7 +124,9 @@ impl RunInfo {
             file.write_all(&text)?;
             file.sync_all()?;
             std::fs::rename(&draft, &path)?;
-            sync_folder(&path)
+            sync_folder(&path)?;
+            // The run's folder may be new, and `runs/` with it.
+            sync_folder(folder)
         };
         put().map_err(|e| StoreError::io("run.json", &path, &e))
     }
