@@ -140,6 +140,25 @@ def test_a_cut_in_an_ended_tape_is_damage(imported: Path, tmp_path: Path) -> Non
     assert segment.name in {row["segment"] for row in json.loads(done.stdout)["damaged"]}
 
 
+def test_an_ended_tape_without_its_only_segments_records_is_not_ok(imported: Path, tmp_path: Path) -> None:
+    """The last segment is gone: what is left is whole in itself, and `run.json` knows better."""
+    segment = copied(imported, tmp_path)
+    info = tmp_path / "runs" / imported.name / "run.json"
+    text = info.read_text()
+    head = json.loads(text)
+    head["segment_last"]["segment"] += 1
+    info.write_text(json.dumps({**head, "records": head["records"] + 5}))
+    found = json.loads(run(tmp_path, "data", "verify", imported.name).stdout)
+    assert (found["ok"], found["missing_records"]) == (False, 5)
+    assert [(d["segment"], d["reason"]) for d in found["damaged"]] == [("0000-000001.tape", "segment is missing")]
+    assert run(tmp_path, "replay", imported.name, "--policy", "hold").returncode == 6
+    info.unlink()
+    alone = tickerml(tmp_path, "data", "verify", str(segment.parent))
+    assert (alone["ok"], alone["missing_records"], len(alone["unchecked"])) == (True, 0, 1)
+    info.write_text(text)
+    assert tickerml(tmp_path, "data", "verify", imported.name)["unchecked"] == []
+
+
 def test_garbage_in_a_recording_is_told_by_line(tmp_path: Path) -> None:
     lines = gzip.decompress((HERE / "data" / "binance_spot_DEMOUSDT.raw.gz").read_bytes()).splitlines(keepends=True)
     garbage = {

@@ -10,7 +10,7 @@ use tickerml_feed::store::{DataFolder, StoreError, find_runs};
 /// The structural part of `data verify`: every checksum, recorded length and hash of the tape in the folder `path`.
 ///
 /// Returns JSON: run, pruned, segments, blocks, records, cut_bytes, missing_records, file_bytes, first_ts_recv_ns,
-/// last_ts_recv_ns, damaged[{segment offset bytes reason}].
+/// last_ts_recv_ns, damaged[{segment offset bytes reason}], unchecked[].
 #[pyfunction]
 #[pyo3(name = "tape_scan")]
 fn tape_scan_py(py: Python<'_>, path: PathBuf) -> PyResult<String> {

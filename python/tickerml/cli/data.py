@@ -119,6 +119,11 @@ def _verify_text(result: dict[str, Any]) -> str:
         f"{result['cut_bytes']} bytes cut"
     ]
     lines += [f"damaged: {d['segment']} at {d['offset']}, {d['bytes']} bytes: {d['reason']}" for d in result["damaged"]]
+    if result["missing_records"]:
+        lines.append(f"{result['missing_records']} records are missing")
+    if result["pruned"]:
+        lines.append("pruned: retention removed the first segments")
+    lines += [f"not checked: {what}" for what in result["unchecked"]]
     for row in result["instruments"]:
         lines.append(
             f"{row['instrument']}: {row['updates']} updates, {row['trades']} trades, {len(row['gaps'])} gaps, "

@@ -71,8 +71,8 @@ def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str
     tape = find_tape(tape_or_run, data)
     scan = json.loads(_native.tape_scan(tape))
     market = json.loads(_native.tape_market(tape))
-    missing = max(scan.get("missing_records", 0), market.get("missing_records", 0))
-    unsound = bool(scan["damaged"]) or (missing > 0 and not scan.get("pruned"))
+    missing = max(scan["missing_records"], market["missing_records"])
+    unsound = bool(scan["damaged"]) or missing > 0
     uneven = scan["cut_bytes"] > 0 or any(row["gaps"] for row in market["instruments"])
     code = 6 if unsound or (strict and uneven) else 0
     sources = {row.get("metadata_source", "") for row in market["instruments"]} - {""}
