@@ -109,6 +109,15 @@ def test_usage_mistakes_exit_2_with_one_line(
     assert "--help" in err
 
 
+@pytest.mark.parametrize(("option", "value"), [("--tick", "0"), ("--lot", "tiny"), ("--min-notional", "-1")])
+def test_a_number_that_is_none_names_its_option(
+    option: str, value: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("data", "import", "jsonl", "x", "--instrument", "binance_spot:X")
+    code, _, err = call(capsys, *words, option, value)
+    assert (code, option in err, repr(value) in err) == (2, True, True), err
+
+
 @pytest.mark.parametrize(
     "argv",
     [

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import INSTRUMENT, common, globals_of
+from tickerml.cli.options import AMOUNT, INSTRUMENT, STEP, common, globals_of
 from tickerml.cli.output import bytes_text, emit, span_text
 
 __all__ = ["data"]
@@ -46,9 +46,9 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--instrument", type=INSTRUMENT, required=True, help="What the recording is of.")
 @click.option("--no-events", is_flag=True, help="Write the tape only, no event files.")
-@click.option("--tick", help="Price step, instead of inferring it.")
-@click.option("--lot", help="Quantity step, instead of inferring it.")
-@click.option("--min-notional", help="Smallest price x quantity of an order [0].")
+@click.option("--tick", type=STEP, help="Price step, instead of inferring it.")
+@click.option("--lot", type=STEP, help="Quantity step, instead of inferring it.")
+@click.option("--min-notional", type=AMOUNT, help="Smallest price x quantity of an order [0].")
 @common
 def import_(
     *,

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from tickerml.config import Loaded
 
-__all__ = ["DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "Globals", "common", "globals_of"]
+__all__ = ["AMOUNT", "DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "STEP", "Globals", "common", "globals_of"]
 
 SECOND_SIGNAL = 130
 """Exit code of an interrupt that drains nothing: 128 + SIGINT."""
@@ -141,6 +141,26 @@ class InstrumentId(click.ParamType[str]):
         return str(value)
 
 
+class DecimalText(click.ParamType[str]):
+    """A decimal number; the value is its text, exact."""
+
+    name = "decimal"
+
+    def __init__(self, *, above_zero: bool) -> None:
+        self._above_zero = above_zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself."""
+        text = str(value)
+        if not re.fullmatch(r"\d{1,10}(\.\d{1,8})?", text):
+            self.fail(f"{text!r} is no decimal with at most 8 places; write it like 0.01", param, ctx)
+        if self._above_zero and not float(text):
+            self.fail(f"{text!r} must be above zero", param, ctx)
+        return text
+
+
+STEP = DecimalText(above_zero=True)
+AMOUNT = DecimalText(above_zero=False)
 DURATION = Duration()
 SETTING = Setting()
 INSTRUMENT = InstrumentId()
