@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from commands import COMMAND, WAIT_S, Running, run, serving, tickerml
 from fold import fold, ledger_rows
-from tape_reader import BLOCK_LEN, BLOCK_MAGIC, CLOCK, FRAME, STOP, records
+from tape_reader import BLOCK_LEN, BLOCK_MAGIC, CLOCK, FRAME, HEALTH, STOP, records
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -300,6 +300,39 @@ def test_a_stepped_clock_is_recorded_and_disturbs_nothing(url: str, tmp_path: Pa
 def clocks(tape: Path) -> list[dict[str, Any]]:
     """The CLOCK records of a tape, also while it is written."""
     return [json.loads(record.bytes) for record in records(tape) if record.kind == CLOCK]
+
+
+SYNC_SHIM = r"""
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <unistd.h>
+int adjtimex(struct timex *time) {
+    int synced = access(getenv("SYNC_FILE"), F_OK) == 0;
+    memset(time, 0, sizeof *time);
+    time->status = synced ? 0 : STA_UNSYNC;
+    return synced ? TIME_OK : TIME_ERROR;
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_the_tape_says_when_the_clock_becomes_synchronised(url: str, tmp_path: Path) -> None:
+    (tmp_path / "shim.c").write_text(SYNC_SHIM)
+    shim, synced = tmp_path / "shim.so", tmp_path / "synced"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(shim), str(tmp_path / "shim.c")], check=True)
+    told = {"LD_PRELOAD": str(shim), "SYNC_FILE": str(synced), **EVERY_S}
+    with Running([*COMMAND, "--data", str(tmp_path), "collect", "--at", url], tmp_path, **told) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 4/4")
+        synced.touch()
+        process.line_with("frames ")
+        process.line_with("frames ")
+        process.stop()
+    made = list(records(tmp_path / "tapes" / name))
+    health = [json.loads(record.bytes) for record in made if record.kind == HEALTH]
+    assert json.loads(made[0].bytes)["clock_unsynced"] is True
+    assert [row["state"] for row in health if row["name"] == "clock"] == ["synced"]
 
 
 # ---- a full disk -----------------------------------------------------------------------------------------------------

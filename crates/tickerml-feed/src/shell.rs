@@ -109,7 +109,7 @@ pub async fn run<T: Tape + 'static>(
         published_frames: 0,
         walled_ns: i64::MIN / 2,
     };
-    shared.tell(|sup, now_ns| sup.begin(clock.wall_ns(), now_ns));
+    shared.tell(|sup, now_ns| sup.begin(clock.wall(), now_ns));
     loop {
         let rest = driver.step();
         tokio::select! {
@@ -131,15 +131,13 @@ pub async fn run<T: Tape + 'static>(
 impl<T: Tape + 'static> Driver<T> {
     /// Lets time pass and carries out what is due; answers how long nothing will be.
     fn step(&mut self) -> Duration {
-        let (now_ns, wall_ns) = {
-            let core = self.shared.core.borrow();
-            (core.clock.mono_ns(), core.clock.wall_ns())
-        };
+        let clock = self.shared.core.borrow().clock;
+        let now_ns = clock.mono_ns();
         {
             let sup = &mut self.shared.core.borrow_mut().sup;
             if now_ns - self.walled_ns >= WALL_NS {
                 self.walled_ns = now_ns;
-                sup.observe_wall(wall_ns, now_ns);
+                sup.observe_wall(clock.wall(), now_ns);
             }
             sup.tick(now_ns);
         }

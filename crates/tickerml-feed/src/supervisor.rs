@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::backoff::Rng;
 use crate::budget::Budget;
-use crate::clock::{Anchor, Stamp};
+use crate::clock::{Anchor, Stamp, Wall};
 use crate::config::{Plan, Role, ShardPlan};
 use crate::liveness::StreamLife;
 use crate::rest::RestQueue;
@@ -154,6 +154,8 @@ pub struct Supervisor<T: Tape> {
     last_append_ns: i64,
     last_watch_ns: i64,
     tape_stalled_since_ns: Option<i64>,
+    /// Whether stamps can be trusted, as the tape was told last.
+    clock_trusted: bool,
     requests: u64,
     stopped: bool,
 }
@@ -196,16 +198,18 @@ impl<T: Tape> Supervisor<T> {
             last_append_ns: i64::MIN / 2,
             last_watch_ns: i64::MIN / 2,
             tape_stalled_since_ns: None,
+            clock_trusted: false,
             requests: 0,
             stopped: false,
         }
     }
 
     /// Writes EPOCH and CONFIG and asks each venue for its metadata; sockets follow its answer.
-    pub fn begin(&mut self, wall_ns: i64, now_ns: i64) {
+    pub fn begin(&mut self, wall: Wall, now_ns: i64) {
+        self.clock_trusted = wall.trusted();
         let epoch = json!({
             "epoch": self.start.epoch, "code_version": self.start.code_version,
-            "clock_unsynced": wall_ns < crate::clock::WALL_FLOOR_NS,
+            "clock_unsynced": !self.clock_trusted,
         });
         self.append_json(RecordKind::Epoch, 0, now_ns, &epoch);
         let config = std::mem::take(&mut self.plan.config_record);
@@ -238,11 +242,19 @@ impl<T: Tape> Supervisor<T> {
         self.pump_rest(now_ns);
     }
 
-    /// Compares our stamps with the wall clock; a step leaves a CLOCK record.
-    pub fn observe_wall(&mut self, wall_ns: i64, now_ns: i64) {
-        if let Some(step) = self.anchor.observe(wall_ns, now_ns).filter(|_| !self.stopped) {
+    /// Compares our stamps with the wall clock; a step leaves a CLOCK record. When the system begins or ceases to call its
+    /// clock synchronised that is a HEALTH record: what EPOCH said of it ends there (rules.md 1).
+    pub fn observe_wall(&mut self, wall: Wall, now_ns: i64) {
+        if self.stopped {
+            return;
+        }
+        if let Some(step) = self.anchor.observe(wall.ns, now_ns) {
             self.counters.clock_steps += 1;
             self.append_json(RecordKind::Clock, 0, now_ns, &json!(step));
+        }
+        if std::mem::replace(&mut self.clock_trusted, wall.trusted()) != wall.trusted() {
+            let state = if self.clock_trusted { "synced" } else { "unsynced" };
+            self.health(0, now_ns, "clock", state, "");
         }
     }
 
