@@ -145,8 +145,9 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
             while not feed.join(WATCH_S):
                 pass
         stats = _stats(feed)
-    keys = {"run": name, "data": str(place.data), "frames": stats.get("frames", 0), "bytes": stats.get("bytes", 0)}
-    return {**keys, **_feed_keys(stats), "cut_bytes": stats.get("cut_bytes", 0)}
+    runs = [name, *stats["runs"]]
+    keys = {"run": runs[-1], "runs": runs, "data": str(place.data), "frames": stats["frames"], "bytes": stats["bytes"]}
+    return {**keys, **_feed_keys(stats), "cut_bytes": stats["cut_bytes"]}
 
 
 def summary_text(result: Mapping[str, Any]) -> str:

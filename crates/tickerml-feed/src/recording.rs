@@ -2,12 +2,12 @@
 use crate::clock::{Stamp, SystemClock};
 use crate::config::FeedConfig;
 use crate::feed::Feed;
-use crate::recorder::{EngineTail, Recorder, RecorderConfig};
+use crate::recorder::{EngineTail, Recorder, RecorderConfig, SEGMENT_BYTES};
 use crate::stats::Stats;
 use crate::store::{DataFolder, RunInfo, StoreError, StoreResult, newest_unfinished};
 use crate::supervisor::Start;
 use crate::tape_port::{OwnedRecord, Tape};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tickerml_core::error::Error;
@@ -59,7 +59,7 @@ impl Recording {
             seed: record["seed"].as_u64().unwrap_or(0) ^ u64::from(resumed.epoch) << 32,
         };
         let last_ns = Some(resumed.last_ts_ns).filter(|&ns| ns != i64::MIN);
-        let tape = RecorderTape::new(recorder);
+        let tape = RecorderTape::new(recorder, if engine { 0 } else { run_bytes(config) });
         let feed = Feed::start(config, tape, start, last_ns).map_err(|reason| setting("venues", reason))?;
         Ok(Recording { feed, tail, run, epoch: resumed.epoch, cut_bytes: resumed.cut_bytes, ended: None })
     }
@@ -120,11 +120,7 @@ impl Recording {
             return Ok(false);
         }
         if let Some(tape) = self.feed.into_tape() {
-            let counters = self.feed.stats().counters;
-            let more = json!({
-                "frames": counters.frames, "bytes": counters.bytes, "reconnects": counters.reconnects, "gaps": counters.gaps,
-            });
-            let more = if let Value::Object(more) = more { more } else { Map::new() };
+            let more = self.feed.stats().run_counts;
             self.ended = Some(tape.into_recorder().stop(SystemClock::start().wall_ns(), more)?);
         }
         Ok(true)
@@ -160,11 +156,26 @@ fn pick_run(config: &FeedConfig, info: &RunInfo) -> StoreResult<RunId> {
     let known = if config.resume { newest_unfinished(&data, info) } else { None };
     match known {
         Some(known) => known.run.parse().map_err(StoreError::Core),
-        None => {
-            // The nanoseconds and the process tell two runs of one second apart.
-            let chance = (info.created_ts_ns.unsigned_abs() / 1_000) ^ u64::from(std::process::id());
-            Ok(RunId::new(info.created_ts_ns, crate::backoff::Rng::new(chance).bits() as u16))
-        }
+        None => Ok(named(info.created_ts_ns)),
+    }
+}
+
+/// The name of a run that begins now: the nanoseconds and the process tell two of one second apart.
+fn named(now_ns: i64) -> RunId {
+    let chance = (now_ns.unsigned_abs() / 1_000) ^ u64::from(std::process::id());
+    RunId::new(now_ns, crate::backoff::Rng::new(chance).bits() as u16)
+}
+
+/// Runs that retention keeps: it removes whole ones, so more of them waste less of what may be kept.
+const RUNS_KEPT: u64 = 4;
+
+/// Size at which a recording is cut; 0 for never.
+fn run_bytes(config: &FeedConfig) -> u64 {
+    let segment_bytes = if config.segment_bytes == 0 { SEGMENT_BYTES } else { config.segment_bytes };
+    match (config.run_bytes, config.retention_bytes) {
+        (0, 0) => 0,
+        (0, retention) => (retention / RUNS_KEPT).max(segment_bytes),
+        (bytes, _) => bytes,
     }
 }
 
@@ -181,12 +192,30 @@ pub struct RecorderTape {
     lost: u64,
     /// Why the recorder took nothing when it was last asked.
     refusal: String,
+    /// Size at which a run is long; 0 for never.
+    run_bytes: u64,
+    /// The run that follows when everything of this one is on disk, when this one ended, and what its `run.json` says.
+    next: Option<(RunId, i64, Map<String, Value>)>,
 }
 
 impl RecorderTape {
     /// A tape that `recorder` writes.
-    pub const fn new(recorder: Recorder) -> RecorderTape {
-        RecorderTape { recorder, held: VecDeque::new(), held_bytes: 0, lost: 0, refusal: String::new() }
+    pub const fn new(recorder: Recorder, run_bytes: u64) -> RecorderTape {
+        let held = VecDeque::new();
+        RecorderTape { recorder, held, held_bytes: 0, lost: 0, refusal: String::new(), run_bytes, next: None }
+    }
+
+    /// Goes on with the next run as soon as the present one is on disk; false while it is not. Nobody waits for a disk here.
+    fn begun(&mut self) -> Result<bool, String> {
+        if self.next.is_none() {
+            return Ok(true);
+        }
+        if self.recorder.durable_pos() < self.recorder.next_pos() {
+            "the run before is not on disk yet".clone_into(&mut self.refusal);
+            return Ok(false);
+        }
+        let Some((run, ended_ts_ns, more)) = self.next.take() else { return Ok(true) };
+        self.recorder.roll(run, ended_ts_ns, more).map(|_| true).map_err(|e| e.to_string())
     }
 
     /// The recorder, to end the run with it. What [`Tape::waits`] names is lost.
@@ -196,6 +225,9 @@ impl RecorderTape {
 
     /// Writes what was held, as far as the recorder takes it.
     fn release(&mut self) -> Result<(), String> {
+        if !self.begun()? {
+            return Ok(());
+        }
         while let Some(r) = self.held.front() {
             match self.recorder.append(r.kind, r.slot, r.stamp.recv_ns, r.stamp.mono_ns, &r.bytes) {
                 Ok(_) => {
@@ -226,10 +258,10 @@ impl RecorderTape {
 impl Tape for RecorderTape {
     #[inline]
     fn append(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
-        if !self.held.is_empty() {
+        if self.next.is_some() || !self.held.is_empty() {
             self.release()?;
         }
-        if !self.held.is_empty() {
+        if self.next.is_some() || !self.held.is_empty() {
             return self.hold(kind, slot, stamp, bytes);
         }
         match self.recorder.append(kind, slot, stamp.recv_ns, stamp.mono_ns, bytes) {
@@ -243,14 +275,25 @@ impl Tape for RecorderTape {
     }
 
     fn ready(&mut self) -> bool {
-        if !self.held.is_empty() && self.recorder.ready() && self.release().is_err() {
+        let waits = self.next.is_some() || !self.held.is_empty();
+        if waits && self.recorder.ready() && self.release().is_err() {
             return false;
         }
-        self.held.is_empty() && self.recorder.ready()
+        self.next.is_none() && self.held.is_empty() && self.recorder.ready()
     }
 
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         self.recorder.take_from_engine().map(|r| (r.kind, r.bytes))
+    }
+
+    fn is_long(&self) -> bool {
+        self.run_bytes > 0 && self.next.is_none() && self.recorder.bytes() >= self.run_bytes
+    }
+
+    fn begin_next(&mut self, stamp: Stamp, more: Map<String, Value>) -> Result<String, String> {
+        let run = named(stamp.recv_ns);
+        self.next = Some((run, stamp.recv_ns, more));
+        Ok(run.to_string())
     }
 
     fn waits(&mut self) -> Option<String> {

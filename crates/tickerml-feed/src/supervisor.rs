@@ -8,6 +8,7 @@ mod lane;
 mod metadata;
 mod report;
 mod rest;
+mod roll;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -149,6 +150,10 @@ pub struct Supervisor<T: Tape> {
     lane_of_slot: Vec<Option<usize>>,
     actions: Vec<Action>,
     counters: Counters,
+    /// Counts when the present run began.
+    counters_before: Counters,
+    /// Runs begun after the first one.
+    runs: Vec<String>,
     errors: Errors,
     fatal: Option<String>,
     last_append_ns: i64,
@@ -193,6 +198,8 @@ impl<T: Tape> Supervisor<T> {
             plan,
             actions: Vec::new(),
             counters: Counters::default(),
+            counters_before: Counters::default(),
+            runs: Vec::new(),
             errors: Errors::default(),
             fatal: None,
             last_append_ns: i64::MIN / 2,
@@ -207,6 +214,15 @@ impl<T: Tape> Supervisor<T> {
     /// Writes EPOCH and CONFIG and asks each venue for its metadata; sockets follow its answer.
     pub fn begin(&mut self, wall: Wall, now_ns: i64) {
         self.clock_trusted = wall.trusted();
+        self.begin_tape(now_ns);
+        for venue in 0..self.venues.len() {
+            self.want_metadata(venue, now_ns);
+        }
+        self.pump_rest(now_ns);
+    }
+
+    /// Writes EPOCH and CONFIG.
+    fn begin_tape(&mut self, now_ns: i64) {
         let epoch = json!({
             "epoch": self.start.epoch, "code_version": self.start.code_version,
             "clock_unsynced": !self.clock_trusted,
@@ -215,10 +231,6 @@ impl<T: Tape> Supervisor<T> {
         let config = std::mem::take(&mut self.plan.config_record);
         self.append_json(RecordKind::Config, 0, now_ns, &config);
         self.plan.config_record = config;
-        for venue in 0..self.venues.len() {
-            self.want_metadata(venue, now_ns);
-        }
-        self.pump_rest(now_ns);
     }
 
     /// Time passed. Call at least every 20 ms.
@@ -230,6 +242,7 @@ impl<T: Tape> Supervisor<T> {
             self.append(RecordKind::Tick, 0, now_ns, b"");
         }
         self.watch_tape(now_ns);
+        self.tick_run(now_ns);
         self.take_from_engine(now_ns);
         self.tick_lanes(now_ns);
         if now_ns - self.last_watch_ns >= WATCH_NS {

@@ -30,6 +30,9 @@ pub trait Store: Send {
     /// # Errors
     /// The system's.
     fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// The same store once more, for the run that follows.
+    fn again(&self) -> Box<dyn Store>;
 }
 
 /// One segment's operations.
@@ -84,6 +87,10 @@ impl Store for Disk {
         // Advice only: a system that does not take it reads what it has in memory.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         Ok(())
+    }
+
+    fn again(&self) -> Box<dyn Store> {
+        Box::new(*self)
     }
 }
 

@@ -23,6 +23,8 @@ impl<T: Tape> Supervisor<T> {
             books: self.book_stats(),
             errors: self.errors.list(),
             fatal: self.fatal.clone(),
+            runs: self.runs.clone(),
+            run_counts: self.run_counts(),
         }
     }
 

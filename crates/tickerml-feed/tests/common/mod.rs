@@ -124,6 +124,10 @@ impl Store for FaultyDisk {
         }
         Disk.sync(path)
     }
+
+    fn again(&self) -> Box<dyn Store> {
+        Box::new(self.clone())
+    }
 }
 
 struct FaultyFile(Box<dyn StoreFile>, Arc<Faults>);

@@ -99,6 +99,28 @@ fn a_clock_that_is_not_synchronised_is_marked_until_the_system_says_that_it_is()
     }
 }
 
+/// The sockets stay, the new tape begins like any other, and its book gets a snapshot of its own.
+#[test]
+fn a_long_run_ends_and_the_next_one_begins_with_all_that_a_tape_needs() {
+    let (mut rig, conn) = Rig::live();
+    rig.pass(S);
+    rig.sup.tape_mut().long = true;
+    rig.pass(10 * MS);
+    let (ended, more) = rig.sup.tape().ended[0].clone();
+    assert_eq!((ended.last().unwrap().kind, &more["frames"]), (K::Stop, &1.into()));
+    assert_eq!(rig.kinds(), [K::Epoch, K::Config, K::Instrument, K::Connect]);
+    assert!(rig.records(K::Config)[0].contains(r#""run":"20260101T000000Z-0001""#));
+    assert!(rig.records(K::Epoch)[0].contains(r#""epoch":0"#));
+    assert!(!rig.has(|a| matches!(a, Action::Close { .. } | Action::Open { .. })));
+    assert_eq!(rig.state(BTC), "Connecting");
+    rig.frame(conn, &diff(DEPTH, 11, 12, None));
+    let (id, _) = rig.request();
+    rig.answer(id, &snapshot(12));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Live", 0));
+    let stats = rig.sup.stats(rig.now);
+    assert_eq!((stats.runs.len(), &stats.run_counts["frames"], stats.counters.frames), (1, &1.into(), 2));
+}
+
 #[test]
 fn stats_tell_streams_and_books() {
     let (mut rig, conn) = Rig::live();
