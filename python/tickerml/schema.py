@@ -6,6 +6,7 @@ part of the event files and are never reused. Nothing here imports pyarrow: the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -88,6 +89,9 @@ COLUMNS: Final[dict[str, npt.DTypeLike]] = {
     "flags": np.uint8,
 }
 """Columns of an event file and their types; `ts_event_ns` is null (here `UNDEF_I64`) where the venue gave no time."""
+
+EVENT_FILE: Final = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d{10})\.parquet")
+"""Name of an event file: first and last `ts_recv_ns`, run, epoch and segment."""
 
 Columns = dict[str, npt.NDArray[Any]]
 """One chunk of events: the columns of `COLUMNS`, all of one length."""

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use tickerml_core::event::{Message, Row, flag};
 use tickerml_core::market::{BooksOnly, Line, Market, Survey, Visitor};
 use tickerml_core::session::{Input, Item, Peek};
+use tickerml_core::tape::RecordKind;
 use tickerml_core::units::format_decimal;
 use tickerml_feed::reader::{TapeInput, TapeReader};
 
@@ -147,7 +148,8 @@ pub struct TapeEvents {
     chunk_rows: usize,
     /// Segment and day of what is pending.
     key: (usize, i64),
-    ready: Vec<(usize, i64, usize, Pending)>,
+    /// Chunks with the instrument as it was for their rows: the venue may change its metadata within a run.
+    ready: Vec<(usize, i64, String, Pending)>,
     ended: bool,
 }
 
@@ -183,7 +185,7 @@ impl TapeEvents {
         if self.ready.is_empty() {
             return Ok(None);
         }
-        let (segment, day, index, p) = self.ready.remove(0);
+        let (segment, day, instrument, p) = self.ready.remove(0);
         let columns = PyDict::new(py);
         columns.set_item("pos", p.pos.into_pyarray(py))?;
         columns.set_item("ts_recv_ns", p.ts_recv_ns.into_pyarray(py))?;
@@ -192,8 +194,6 @@ impl TapeEvents {
         columns.set_item("px", p.px.into_pyarray(py))?;
         columns.set_item("qty", p.qty.into_pyarray(py))?;
         columns.set_item("flags", p.flags.into_pyarray(py))?;
-        let instrument = serde_json::to_string(&self.pass.market.lines[index].instrument)
-            .map_err(|e| errors::unsound(&e.to_string()))?;
         Ok(Some((segment, day, instrument, columns)))
     }
 
@@ -207,9 +207,9 @@ impl TapeEvents {
     /// Reads until a chunk is ready or the tape ends.
     fn work(&mut self) -> tickerml_core::error::Result<()> {
         loop {
-            let next_ns = match self.pass.input.peek()? {
-                Peek::Item(Item::Record(record)) => record.ts_recv_ns,
-                Peek::Item(_) => self.pass.last_ns,
+            let (next_ns, describes) = match self.pass.input.peek()? {
+                Peek::Item(Item::Record(record)) => (record.ts_recv_ns, record.kind == RecordKind::Instrument),
+                Peek::Item(_) => (self.pass.last_ns, false),
                 Peek::Wait | Peek::End => {
                     self.flush();
                     self.ended = true;
@@ -217,7 +217,7 @@ impl TapeEvents {
                 }
             };
             let key = (self.pass.input.reader().segment_index(), next_ns.div_euclid(DAY_NS));
-            if key != self.key {
+            if key != self.key || describes {
                 self.flush();
                 self.key = key;
             }
@@ -234,7 +234,8 @@ impl TapeEvents {
     fn flush(&mut self) {
         for (index, pending) in self.collect.pending.iter_mut().enumerate() {
             if !pending.pos.is_empty() {
-                self.ready.push((self.key.0, self.key.1, index, std::mem::take(pending)));
+                let instrument = json!(self.pass.market.lines[index].instrument).to_string();
+                self.ready.push((self.key.0, self.key.1, instrument, std::mem::take(pending)));
             }
         }
         self.collect.survey.collect(&mut self.pass.market);

@@ -105,11 +105,13 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
     meta = {"source": _source(data, run), "code_version": _native.CODE_VERSION}
     at = [0]
     with bar("event files", lambda: at[0] / len(segments)), ExitStack() as stack:
-        for segment, instrument, columns in _closed(events, segments):
-            if instrument not in files:
-                files[instrument] = EventFiles(data, run, json.loads(instrument), **meta)
-                stack.enter_context(files[instrument])
-            files[instrument].add(segment, columns)
+        for segment, text, columns in _closed(events, segments):
+            instrument = json.loads(text)
+            name = f"{instrument['venue']}:{instrument['symbol']}"
+            if name not in files:
+                files[name] = stack.enter_context(EventFiles(data, run, instrument, **meta))
+            files[name].describe(instrument)
+            files[name].add(segment, columns)
             at[0] = segment.segment
     globs = [made.glob() for made in files.values()]
     whole = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
