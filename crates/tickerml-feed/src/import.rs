@@ -282,6 +282,7 @@ impl Import<'_> {
             ended_ts_ns: Some(options.now_ns),
             code_version: options.code_version.clone(),
             epochs: 1,
+            last_ts_ns: self.report.last_ts_recv_ns,
             records: spool.next_pos(),
             segment_last: writer.finish()?,
             ..RunInfo::default()

@@ -16,7 +16,7 @@ mod segment;
 
 pub use input::TapeInput;
 pub(crate) use input::unreadable;
-pub use scan::{TapeScan, scan_tape};
+pub use scan::{TapeScan, scan_tape, tape_span};
 
 #[cfg(doc)]
 use crate::store::StoreError;

@@ -247,6 +247,7 @@ impl Recorder {
         self.info.state = RunState::Ended;
         self.info.ended_ts_ns = Some(ended_ts_ns);
         self.info.records = self.next_pos();
+        self.info.last_ts_ns = self.shared.last_ts_ns();
         self.info.other.extend(more);
         self.info.write(&self.folder.run(self.run))?;
         Ok(self.info.clone())
@@ -294,6 +295,7 @@ fn begin_info(folder: &DataFolder, config: &RecorderConfig, resume: &Resume) -> 
     info.state = RunState::Running;
     info.epochs = resume.epoch + 1;
     info.ended_ts_ns = None;
+    info.last_ts_ns = None;
     info.segment_last = None;
     info.write(&path)?;
     Ok(info)

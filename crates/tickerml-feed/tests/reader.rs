@@ -4,7 +4,7 @@ mod common;
 use common::{config, noise, put_frames};
 use std::path::{Path, PathBuf};
 use tickerml_core::tape::{RecordKind, RunId};
-use tickerml_feed::reader::{Damaged, TapeReader, scan_tape};
+use tickerml_feed::reader::{Damaged, TapeReader, scan_tape, tape_span};
 use tickerml_feed::recorder::Recorder;
 use tickerml_feed::store::{DataFolder, RunInfo};
 
@@ -105,6 +105,8 @@ fn the_last_segment_of_an_open_run_may_be_torn_anywhere() {
         std::fs::write(&path, &whole[..end]).unwrap();
         let (_, damaged, _) = agree(&tape, &format!("cut at {end}"));
         assert_eq!(damaged, 0, "cut at {end}");
+        let scan = scan_tape(&tape).unwrap();
+        assert_eq!(tape_span(&tape).unwrap(), scan.first_ts_recv_ns.zip(scan.last_ts_recv_ns), "cut at {end}");
     }
 }
 
@@ -115,6 +117,7 @@ fn a_segment_that_is_not_there_is_told() {
     let tape = tape(data.path(), true);
     let whole = scan_tape(&tape).unwrap();
     assert_eq!((whole.missing_records, whole.unchecked.len()), (0, 0));
+    assert_eq!(tape_span(&tape).unwrap(), whole.first_ts_recv_ns.zip(whole.last_ts_recv_ns));
     let paths = segments(&tape);
     for (n, path) in paths.iter().enumerate() {
         let bytes = std::fs::read(path).unwrap();

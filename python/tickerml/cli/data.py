@@ -31,8 +31,16 @@ def list_() -> None:
 
 
 def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
-    lines = [f"run {row['run']}: {row.get('command', '?')}, {row.get('source', '?')}" for row in found["runs"]]
-    lines += [f"tape {row['path']}: {row['segments']} segments, {bytes_text(row['bytes'])}" for row in found["tapes"]]
+    lines = [
+        f"run {row['run']}: {row.get('command', '?')}, {row.get('source', '?')}, {row.get('state', '?')}, "
+        f"{bytes_text(row['disk_bytes'])}, {span_text(row['first_ts_ns'] or 0, row['last_ts_ns'] or 0)}"
+        for row in found["runs"]
+    ]
+    lines += [
+        f"tape {row['path']}: {row['segments']} segments, {bytes_text(row['bytes'])}, "
+        f"{span_text(row['first_ts_ns'] or 0, row['last_ts_ns'] or 0)}"
+        for row in found["tapes"]
+    ]
     lines += [
         f"events {row['run']} {row['instrument']}: {row['files']} files, {bytes_text(row['bytes'])}, "
         f"{span_text(row['first_ts_ns'], row['last_ts_ns'])}"

@@ -81,11 +81,10 @@ def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str
 
 
 def span(tape: Path) -> tuple[int, int]:
-    """Stamps of the first and the last record, ns."""
+    """Stamps of the first and the last record, ns; zeros of an empty tape."""
     from tickerml import _native
 
-    scan = json.loads(_native.tape_scan(tape))
-    return scan["first_ts_recv_ns"] or 0, scan["last_ts_recv_ns"] or 0
+    return _native.tape_span(tape) or (0, 0)
 
 
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 //! The structural proof of a tape: every checksum, every recorded length and hash, and whether all of it is here.
 use super::{Damaged, TapeReader, segment};
-use crate::store::{RunInfo, RunState, SegmentPath, StoreError, StoreResult, read_header};
+use crate::store::{RunInfo, RunState, SegmentPath, StoreError, StoreResult, TapeFolder, read_data, read_header};
 use serde::Serialize;
+use std::fs::File;
 use std::path::Path;
 use tickerml_core::tape::{RunId, SegmentId};
 
@@ -79,6 +80,29 @@ pub fn scan_tape(path: &Path) -> StoreResult<TapeScan> {
         scan.missing_records += info.records.saturating_sub(next_pos.unwrap_or(0));
     }
     Ok(scan)
+}
+
+/// Stamps of a tape's first and last record; none in an empty one. Reads one header and `run.json`, or where the run goes on
+/// its last segment.
+///
+/// # Errors
+/// As [`scan_tape`].
+pub fn tape_span(path: &Path) -> StoreResult<Option<(i64, i64)>> {
+    let folder = TapeFolder::open(path)?;
+    let info = folder.run_folder().and_then(|run| RunInfo::read(&run).ok());
+    let segments = folder.segments();
+    let Some(first) = segments.iter().find_map(|s| read_header(&s.path)) else { return Ok(None) };
+    if let Some(last_ns) = info.and_then(|info| info.last_ts_ns) {
+        return Ok(Some((first.created_ts_ns, last_ns)));
+    }
+    for segment in segments.iter().rev() {
+        let file = File::open(&segment.path).and_then(|file| read_data(&file, 0, file.metadata()?.len()));
+        let bytes = file.map_err(|e| StoreError::io("segment", &segment.path, &e))?;
+        if let Some(block) = tickerml_core::tape::scan(&bytes, &segment.id, None)?.blocks.last() {
+            return Ok(Some((first.created_ts_ns, block.last_ts_ns)));
+        }
+    }
+    Ok(None)
 }
 
 /// Pos at which the records that must be here begin: 0, unless retention removed the first ones.

@@ -171,6 +171,11 @@ impl Shared {
         self.durable_bytes.load(Ordering::Relaxed)
     }
 
+    /// Stamp of the last record; none on an empty tape.
+    pub(super) fn last_ts_ns(&self) -> Option<i64> {
+        Some(self.lock().filling.last_ts_ns()).filter(|&ns| ns != i64::MIN)
+    }
+
     pub(super) fn next_pos(&self) -> u64 {
         self.lock().filling.next_pos()
     }

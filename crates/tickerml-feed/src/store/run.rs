@@ -86,6 +86,9 @@ pub struct RunInfo {
     /// Starts of the process so far.
     #[serde(default)]
     pub epochs: u32,
+    /// Stamp of the last record, at the end.
+    #[serde(default)]
+    pub last_ts_ns: Option<i64>,
     /// Records on the tape, at the end.
     #[serde(default)]
     pub records: u64,
