@@ -164,7 +164,11 @@ def test_configuration_mistakes_exit_4_with_every_line(
     [
         ("venues: []\n", 1, "names no symbol"),
         ("# mine\nnonsense: 1\n", 2, "unknown field `nonsense`"),
-        ("venues:\n  - venue: binance_spot\n    symbols: [{symbol: BTCUSDT, price: '0', tick: '0.01', lot: '1'}]\n", 3, "price"),
+        (
+            "venues:\n  - venue: binance_spot\n    symbols: [{symbol: BTCUSDT, price: '0', tick: '0.01', lot: '1'}]\n",
+            3,
+            "price",
+        ),
         ("venues: [\n", 2, "YAML"),
     ],
 )

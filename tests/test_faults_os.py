@@ -49,7 +49,7 @@ def killed(url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = process.line_with("starting run ").split()[2]
         process.line_with("live 4/4")
         process.kill()
-    return data / "tapes" / name
+    return data / "demo" / "tapes" / name
 
 
 def importing(data: Path, files: list[Path]) -> Any:
@@ -225,10 +225,10 @@ def test_sigterm_ends_the_tape(command: str, url: str, tmp_path: Path) -> None:
         name = process.line_with("starting run ").split()[2]
         process.line_with("live 4/4")
         process.stop(signal.SIGTERM)
-    info = json.loads((tmp_path / "runs" / name / "run.json").read_text())
-    *_, last = records(tmp_path / "tapes" / name)
+    info = json.loads((tmp_path / "demo" / "runs" / name / "run.json").read_text())
+    *_, last = records(tmp_path / "demo" / "tapes" / name)
     assert (info["state"], info["records"], last.kind) == ("ended", last.pos + 1, STOP)
-    segment = next((tmp_path / "tapes" / name).glob("*.tape"))
+    segment = next((tmp_path / "demo" / "tapes" / name).glob("*.tape"))
     assert info["segment_last"]["length"] == segment.stat().st_size
     found = tickerml(tmp_path, "data", "verify", name, "--strict")
     assert (found["ok"], found["cut_bytes"]) == (True, 0), "nothing was lost, so not even --strict minds"
@@ -285,13 +285,13 @@ def test_a_stepped_clock_is_recorded_and_disturbs_nothing(url: str, tmp_path: Pa
         for count, seconds in ((1, 3600), (2, -3600)):
             (tmp_path / "draft").write_text(str(seconds))
             (tmp_path / "draft").rename(step)
-            until(process, lambda *_, count=count: len(clocks(tmp_path / "tapes" / name)) >= count)
+            until(process, lambda *_, count=count: len(clocks(tmp_path / "demo" / "tapes" / name)) >= count)
         line = until(process, lambda before, now, line: now > before and "live 4/4" in line)
         out = process.stop()
     assert "reconnects 0" in line
-    forward, back = clocks(tmp_path / "tapes" / name)
+    forward, back = clocks(tmp_path / "demo" / "tapes" / name)
     assert [forward["reanchored"], back["reanchored"]] == [True, False]
-    stamps = [record.ts_ns for record in records(tmp_path / "tapes" / name)]
+    stamps = [record.ts_ns for record in records(tmp_path / "demo" / "tapes" / name)]
     assert stamps == sorted(stamps)
     assert stamps[-1] - stamps[0] > 3_600_000_000_000
     assert tickerml(tmp_path, "replay", name)["digest"] in out
@@ -329,7 +329,7 @@ def test_the_tape_says_when_the_clock_becomes_synchronised(url: str, tmp_path: P
         process.line_with("frames ")
         process.line_with("frames ")
         process.stop()
-    made = list(records(tmp_path / "tapes" / name))
+    made = list(records(tmp_path / "demo" / "tapes" / name))
     health = [json.loads(record.bytes) for record in made if record.kind == HEALTH]
     assert json.loads(made[0].bytes)["clock_unsynced"] is True
     assert [row["state"] for row in health if row["name"] == "clock"] == ["synced"]
@@ -408,8 +408,8 @@ def test_a_full_disk_tears_nothing_and_heals(command: str, tmp_path: Path) -> No
         assert (done.returncode, found["damaged"], found["missing_records"]) == (0, [], 0)
         assert any(row["gaps"] for row in found["instruments"])
         assert all(row["crossed"] == 0 for row in found["instruments"])
-        assert sum(1 for _ in records(seen / "tapes" / name)) == found["records"]
+        assert sum(1 for _ in records(seen / "demo" / "tapes" / name)) == found["records"]
         if command == "run":
-            fold(seen / "tapes" / name, tmp_path / "again.sqlite")
-            shutil.copy(seen / "runs" / name / "ledger.sqlite", tmp_path)  # SQLite does not go through /proc
+            fold(seen / "demo" / "tapes" / name, tmp_path / "again.sqlite")
+            shutil.copy(seen / "demo" / "runs" / name / "ledger.sqlite", tmp_path)  # SQLite does not go through /proc
             assert ledger_rows(tmp_path / "ledger.sqlite") == ledger_rows(tmp_path / "again.sqlite")

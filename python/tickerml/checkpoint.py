@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from typing import Any, Final, NamedTuple
 from tickerml.schema import Intent, Refused, View
 
 __all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "newest"]
+
+log = logging.getLogger("tickerml.checkpoint")
 
 EVENTS_EVERY: Final = 5_000_000
 """Events between two checkpoints: a few seconds of folding."""
@@ -138,6 +141,7 @@ class Checkpointer:
         if self._ledger.committed_pos < pos or self._durable_pos() < pos:
             return
         path.rename(path.with_suffix(".bin"))
+        log.info("checkpoint at record %d", pos)
         handle = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -6,6 +6,7 @@ Both stop by a signal or after a time: the feed ends the tape with STOP, the eng
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickerml.config import build, data_dir
 from tickerml.errors import DeadlineError, TickerError
+from tickerml.notes import noted
 from tickerml.signals import Stopping
 from tickerml.sources.runs import choose_run
 
@@ -168,7 +170,9 @@ def summary_text(result: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
-    """The configured venues, the venues at a control URL, or a demo's own, which live as long as the run."""
+    """The configured venues, the venues at a control URL, or a demo's own, which live as long as the run. What loopback
+    venues say is kept apart from the market's (rules.md 8).
+    """
     if asked.demo:
         from tickerml import _native
 
@@ -179,7 +183,7 @@ def _place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
         finally:
             venue.stop()
     elif asked.at:
-        yield _at(asked.at, data)
+        yield _at(asked.at, data / "demo")
     else:
         yield Place(data, "venue", {})
 
@@ -229,7 +233,8 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
     feed.start()
     _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
     try:
-        yield feed, recorded
+        with noted(feed):
+            yield feed, recorded
     finally:
         feed.stop("end")
         feed.join(STOP_S_MAX)
@@ -322,4 +327,6 @@ def _book_row(book: Mapping[str, Any]) -> list[str]:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """Says how a run begins, unless ``-q``."""
+    if logging.getLogger("tickerml").isEnabledFor(logging.WARNING):
+        print(text, file=sys.stderr, flush=True)

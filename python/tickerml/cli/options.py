@@ -58,6 +58,19 @@ def common(function: F) -> F:
     return function
 
 
+def _speak(context: click.Context, verbose: int) -> None:
+    """Says as much by the way as `-v` and `-q` ask for; a command without either does not load what does it."""
+    from tickerml.notes import show
+
+    globals_of(context).verbose = verbose
+    show(verbose)
+
+
+def _more(context: click.Context, _: click.Parameter, value: int) -> None:
+    if value:
+        _speak(context, value)
+
+
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
         if value is not None and value is not False and value != 0:
@@ -68,7 +81,7 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 def _less(context: click.Context, _: click.Parameter, value: int) -> None:
     if value:
-        globals_of(context).verbose = -value
+        _speak(context, -value)
 
 
 def _plain(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -95,7 +108,7 @@ _OPTIONS = [
         help="Data folder [TICKERML_DATA, then the XDG data home].",
     ),
     click.option("--json", is_flag=True, expose_value=False, callback=_keep("json"), help="One JSON object on stdout."),
-    click.option("-v", "--verbose", count=True, expose_value=False, callback=_keep("verbose"), help="Say more."),
+    click.option("-v", "--verbose", count=True, expose_value=False, callback=_more, help="Say more."),
     click.option("-q", "--quiet", count=True, expose_value=False, callback=_less, help="Say less."),
     click.option("--no-color", is_flag=True, expose_value=False, callback=_plain, help="No colours."),
 ]
