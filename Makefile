@@ -70,7 +70,7 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.core
-	$(WANTS) dev >$(VENV)/wants && $(BIN)/python -m pip install -q --disable-pip-version-check -r $(VENV)/wants
+	{ $(WANTS) dev; $(WANTS) oracle; } >$(VENV)/wants && $(BIN)/python -m pip install -q --disable-pip-version-check -r $(VENV)/wants
 	touch $@
 
 $(VENV)/.native: $(RUST_SOURCES) pyproject.toml $(VENV)/.core

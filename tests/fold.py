@@ -25,7 +25,7 @@ def fold(tape: Path, into: Path, *, batch_events: int = 65_536) -> str:
     loaded = partial(config.load, environ={})(recorded=recorded_config(tape)).config
     session = tape_session(tape, loaded, batch_events=batch_events, allow_damage=False)
     ledger = Ledger(into, tape.name, session.instruments, lambda: END)
-    with runner.desk(loaded, session.instruments, [ledger]) as traded:
+    with runner.desk(loaded, session.instruments, [ledger], carry=session.carry) as traded:
         traded.trade(session)
     return str(session.digest)
 

@@ -64,7 +64,7 @@ class Patient:
 
     def write(self, view: Any, approved: Any, refused: Any, portfolio: Any) -> None:
         deadline = monotonic() + 30.0
-        while self._keeper._waiting and self._ledger.committed_pos < self._keeper._waiting[0]:
+        while self._keeper._waiting and self._ledger.committed_view < self._keeper._waiting.view:
             assert monotonic() < deadline, "the ledger commits nothing"
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ def test_one_that_is_not_durable_yet_waits(tape: Path, tmp_path: Path) -> None:
     session = native.Session.replay(tape, json.dumps(SETTINGS))
     infos = session.instruments
     durable = [-1]
-    ledger = SimpleNamespace(committed_pos=2**62, mark=lambda view: None, state=lambda: b"[]")
+    ledger = SimpleNamespace(committed_view=2**62, mark=lambda view: None, state=lambda: b"[]")
     portfolio, risk = Portfolio({"USDT": "10000"}, infos), Risk(Limits(), infos)
     policy = make_policy("hold", {}, infos)
     keeper = Checkpointer(tmp_path, PINNED, session, ledger, lambda: durable[0], events_every=1)
@@ -131,3 +131,35 @@ def test_one_that_is_not_durable_yet_waits(tape: Path, tmp_path: Path) -> None:
     durable[0] = 2**62
     keeper.close()
     assert len(list(tmp_path.glob("*.bin"))) == 1
+
+
+def test_the_ledger_is_asked_for_the_view_because_two_views_may_share_a_record(tape: Path, tmp_path: Path) -> None:
+    """A report and the boundary behind it may both have consumed the same record: the record alone proves nothing."""
+    session = native.Session.replay(tape, json.dumps(SETTINGS))
+    infos = session.instruments
+    ledger = SimpleNamespace(committed_view=-1, committed_pos=-1, mark=lambda view: None, state=lambda: b"[]")
+    portfolio, risk = Portfolio({"USDT": "10000"}, infos), Risk(Limits(), infos)
+    keeper = Checkpointer(tmp_path, PINNED, session, ledger, lambda: DURABLE, events_every=1)
+    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=make_policy("hold", {}, infos))
+    view = next(view for view in session if session.submit((), (), b"") is not None and session.events)
+    keeper.write(view, (), (), portfolio)
+    ledger.committed_view, ledger.committed_pos = view.index - 1, view.pos
+    keeper._promote()
+    assert not list(tmp_path.glob("*.bin")), "the view before it has the same record"
+    ledger.committed_view = view.index
+    keeper._promote()
+    assert len(list(tmp_path.glob("*.bin"))) == 1
+
+
+def test_at_load_the_ledgers_cursor_must_have_the_view(tape: Path, tmp_path: Path) -> None:
+    import sqlite3
+
+    fold(tape, tmp_path, None, every=500)
+    kept = checkpoint.newest(tmp_path, tape, PINNED, RUN)
+    assert kept is not None
+    for view, found in ((kept.next_view - 1, kept.pos), (kept.next_view - 2, None)):
+        with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
+            db.execute("UPDATE cursor SET view=?, pos=?", (view, kept.pos))
+        db.close()
+        newest = checkpoint.newest(tmp_path, tape, PINNED, RUN)
+        assert (newest.pos if newest and newest.pos == kept.pos else None) == found

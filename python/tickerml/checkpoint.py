@@ -1,8 +1,9 @@
 """Checkpoints: the state of a run at one record, so that a restart folds only the rest of its tape (rules.md 3).
 
-They are a cache. A file is renamed into place only when the tape is durable and the ledger committed up to its record;
-one that does not match the run, does not prove itself, or lies beyond either is passed over, and the tape is folded
-from its start.
+They are a cache. A file is renamed into place only when the tape is durable up to its record and the ledger committed
+up to its view; one that does not match the run, does not prove itself, or lies beyond either is passed over, and the
+tape is folded from its start. The view decides for the ledger, because two views may have consumed the same record: a
+report, and a boundary that falls before the next record.
 """
 
 from __future__ import annotations
@@ -56,12 +57,20 @@ def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Che
     """
     from tickerml import _native
 
-    cursor = _ledger_cursor(folder / "ledger.sqlite", run)
+    view, pos = _ledger_cursor(folder / "ledger.sqlite", run)
     for path in sorted(folder.glob("checkpoint-*.bin"), key=_pos_of, reverse=True):
         found = _read(path, pinned)
-        if found and found.pos <= cursor and _native.tape_has(tape, found.pos):
+        if found and found.next_view <= view + 1 and found.pos <= pos and _native.tape_has(tape, found.pos):
             return found
     return None
+
+
+class Waiting(NamedTuple):
+    """A checkpoint that is written and not yet in its place: what the ledger and the tape must reach, and its file."""
+
+    view: int
+    pos: int
+    path: Path
 
 
 class Checkpointer:
@@ -86,7 +95,7 @@ class Checkpointer:
         self._durable_pos = durable_pos
         self._events_every = events_every
         self._due = session.events + events_every
-        self._waiting: tuple[int, Path] | None = None
+        self._waiting: Waiting | None = None
         self.desk: Any = None
         for left in folder.glob("checkpoint-*.tmp"):
             left.unlink()
@@ -103,13 +112,13 @@ class Checkpointer:
             except OSError:
                 path.unlink(missing_ok=True)  # a cache that finds no room is left out
             else:
-                self._waiting = (view.pos, path)
+                self._waiting = Waiting(view.index, view.pos, path)
 
     def close(self) -> None:
         """Puts the last one in its place if the ledger and the tape got there."""
         self._promote()
         if self._waiting is not None:
-            self._waiting[1].unlink()
+            self._waiting.path.unlink()
             self._waiting = None
 
     def _make(self, path: Path, view: View, portfolio: Any) -> None:
@@ -137,8 +146,8 @@ class Checkpointer:
     def _promote(self) -> None:
         if self._waiting is None:
             return
-        pos, path = self._waiting
-        if self._ledger.committed_pos < pos or self._durable_pos() < pos:
+        view, pos, path = self._waiting
+        if self._ledger.committed_view < view or self._durable_pos() < pos:
             return
         path.rename(path.with_suffix(".bin"))
         log.info("checkpoint at record %d", pos)
@@ -173,15 +182,16 @@ def _read(path: Path, pinned: Mapping[str, str]) -> Checkpoint | None:
         return None
 
 
-def _ledger_cursor(path: Path, run: str) -> int:
-    """The last record that the ledger committed; -1 without a ledger."""
+def _ledger_cursor(path: Path, run: str) -> tuple[int, int]:
+    """The last view that the ledger committed, and its record; -1 without a ledger."""
+    nothing = (-1, -1)
     if not path.is_file():
-        return -1
+        return nothing
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        found = db.execute("SELECT pos FROM cursor WHERE run=?", (run,)).fetchone()
+        found = db.execute("SELECT view, pos FROM cursor WHERE run=?", (run,)).fetchone()
     except sqlite3.DatabaseError:
-        return -1
+        return nothing
     finally:
         db.close()
-    return int(found[0]) if found else -1
+    return (int(found[0]), int(found[1])) if found else nothing

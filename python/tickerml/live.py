@@ -1,6 +1,7 @@
 """`run` and `collect`: a feed writes the tape; for `run` the engine reads behind it, exactly as a replay would.
 
-Both stop by a signal or after a time: the feed ends the tape with STOP, the engine drains, the sinks close.
+Both stop by a signal or after a time: the feed ends the tape with STOP, the engine drains, the sinks close, and the run
+is ended. When something fails instead, the tape is closed without STOP and the same command goes on with the run.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 from tickerml.config import build, data_dir
 from tickerml.errors import DeadlineError, TickerError
 from tickerml.notes import noted
+from tickerml.profiles import causal_only
 from tickerml.signals import Stopping
 from tickerml.sources.runs import choose_run
+from tickerml.version import code_version
 
 if TYPE_CHECKING:
     from tickerml.checkpoint import Checkpoint
     from tickerml.config import Loaded
+    from tickerml.sinks.base import Sink
 
 __all__ = ["Asked", "collect", "run", "served", "summary_text"]
 
@@ -34,7 +38,7 @@ END = 2**63 - 1
 """Beyond every record."""
 
 WATCH_S = 0.25
-"""How often `collect` looks whether the feed has ended by itself."""
+"""How often it is looked whether the feed has ended by itself, or has given up a venue."""
 
 
 @dataclass(frozen=True)
@@ -100,34 +104,44 @@ def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
 
 def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records and paper-trades; the result in the keys of contract.md."""
-    from tickerml import _native, runner
+    from tickerml import _native, carry, runner
     from tickerml.checkpoint import Checkpointer
     from tickerml.screen import Latest, rows, status_line
     from tickerml.sinks.ledger import Ledger
 
-    shown = Shown(quiet, color)
+    causal_only(loaded.config, "run")
+    shown, latest = Shown(quiet, color), Latest()
+    infos: tuple[Any, ...] = ()
+    traded: runner.Desk | None = None
     with _place(loaded, data, asked) as place, _feed(loaded, place, asked) as (feed, recorded):
         name, kept = recorded.name, recorded.checkpoint
-        folder = place.data / "runs" / name
-        state = kept.parts["session"] if kept else None
-        session = _native.Session.live(feed, build.settings_json(loaded.config), checkpoint=state)
-        infos, durable = session.instruments, Durable(feed)
-        first_view = kept.next_view if kept else 0
-        ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view)
-        checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
-        traded = checkpoints.desk = runner.desk(loaded.config, infos, [ledger, checkpoints])
-        if kept:
-            kept.restore(traded, ledger)
-        latest = Latest()
 
         def draw() -> tuple[list[list[str]], str, str]:
-            counts = {"orders": traded.tally.orders, "fills": traded.tally.fills, "refused": traded.tally.refused}
-            line = status_line(_stats(feed), latest.view, latest.portfolio, counts)
-            return rows(latest.view, infos, latest.portfolio), line, f"run {name}"
+            stats, counts = _stats(feed), {}
+            if traded:
+                tally = traded.tally
+                counts = {"orders": tally.orders, "fills": tally.fills, "refused": tally.refused}
+            books = rows(latest.view, infos, latest.portfolio) if infos else _book_rows(stats)
+            return books, status_line(stats, latest.view, latest.portfolio, counts), f"run {name}"
 
-        # The tape is closed, and so whole on disk, before the ledger is asked to commit what rests on it.
-        with traded, _joined(feed, durable), _stopping(feed, asked), _screen(loaded, shown, draw):
-            traded.trade(session, watch=latest.over)
+        with _screen(loaded, shown, draw):
+            folder = place.data / "runs" / name
+            state = kept.parts["session"] if kept else None
+            session = _native.Session.live(feed, build.settings_json(loaded.config), checkpoint=state)
+            infos, durable = session.instruments, Durable(feed)
+            first_view = kept.next_view if kept else 0
+            ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view)
+            checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
+            sinks: list[Sink] = [ledger, checkpoints]
+            traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
+            ledger.account = carry.account(name, session, traded)
+            # The tape is whole on disk before the ledger commits what rests on it; the run is ended after both.
+            with traded, _settled(feed, durable):
+                if not session.awaits:
+                    carry.check_known(traded.portfolio, session.carry)
+                if kept:
+                    kept.restore(traded, ledger)
+                traded.trade(session, watch=latest.over)
         stats = _stats(feed)
         result = runner.finish(session, traded, {})
     return {**result, "run": name, "data": str(place.data), **_feed_keys(stats)}
@@ -141,9 +155,9 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
 
         def draw() -> tuple[list[list[str]], str, str]:
             stats = _stats(feed)
-            return [_book_row(book) for book in stats.get("books", [])], _feed_line(stats), f"collect {name}"
+            return _book_rows(stats), _feed_line(stats), f"collect {name}"
 
-        with _joined(feed, None), _stopping(feed, asked), _screen(loaded, shown, draw):
+        with _screen(loaded, shown, draw):
             while not feed.join(WATCH_S):
                 pass
         stats = _stats(feed)
@@ -205,14 +219,18 @@ def _recorded_channels(streams: list[str]) -> dict[str, list[str]]:
 
 @contextmanager
 def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Recorded]]:
-    """A feed that records into the chosen run; whatever happens it is stopped and its tape is whole."""
+    """A feed that records into the chosen run; whatever happens its tape is whole.
+
+    Only an orderly end ends the run. After anything else it can be gone on with, so that what the ledger had not
+    committed is made again. Signals and --duration are heard from before the first record to the last.
+    """
     from tickerml import _native
 
     config = loaded.config
     pinned = {
         "command": asked.command,
         "config_hash": build.config_hash(config),
-        "code_version": _native.CODE_VERSION,
+        "code_version": code_version(),
         "policy": config.model.policy,
     }
     name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
@@ -223,21 +241,57 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
         raise TickerError(f"the venue at {asked.at} does not serve {', '.join(missing)}; name others with --instrument")
     recording = build.effective(config)["exchanges"]["recording"]
     record = _config_record(config, place, {**pinned, "run": name}, venues)
+    carried = _carried(place, asked, name, record["instruments"])
     feed = _native.Feed(
         json.dumps(
             {"run": name, "resume": resumed, "data_dir": str(place.data), "source": place.source, **recording,
-             "config_record": record, "venues": venues,
+             "config_record": record, "carry_record": carried, "venues": venues,
              "tail_pos": recorded.checkpoint.pos + 1 if recorded.checkpoint else 0}
         )
     )  # fmt: skip
-    feed.start()
-    _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}")
-    try:
-        with noted(feed):
-            yield feed, recorded
-    finally:
-        feed.stop("end")
-        feed.join(STOP_S_MAX)
+    with _stopping(feed, asked) as begun:
+        feed.start()
+        begun()
+        account = f", with the account of run {carried['source_run']}" if carried else ""
+        _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}{account}")
+        try:
+            with _telling(feed), noted(feed):
+                yield feed, recorded
+            _end(feed)
+        except BaseException:
+            feed.leave()
+            with suppress(TickerError):
+                feed.join(STOP_S_MAX)
+            _warn(f"run {name} is not ended: the same command goes on with it, --new starts another")
+            raise
+
+
+def _end(feed: Any) -> None:
+    """Ends the run: STOP, and `run.json` says so. What went wrong with the feed is raised, and the run is not ended."""
+    feed.stop("end")
+    if not feed.join(STOP_S_MAX):
+        raise DeadlineError(f"the feed did not stop within {STOP_S_MAX:.0f} s; the tape is whole up to its last block")
+    if error := feed.error:
+        raise TickerError(str(error))
+
+
+def _carried(place: Place, asked: Asked, name: str, instruments: list[str]) -> dict[str, Any] | None:
+    """The account that the run starts from: none for `collect`, with --new, or where the run has begun already."""
+    from tickerml import carry
+
+    if asked.command != "run" or asked.new or _begun(place.data / "tapes" / name):
+        return None
+    found = carry.newest(place.data, asked.command, place.source, name)
+    if found:
+        carry.check_listed(found, instruments)
+    return found
+
+
+def _begun(tape: Path) -> bool:
+    """Whether the first record of a run is on disk; a process may have died before."""
+    from tickerml import _native
+
+    return any(tape.glob("*.tape")) and _native.tape_has(tape, 0)
 
 
 def _checkpoint(data: Path, name: str, pinned: Mapping[str, str]) -> Checkpoint | None:
@@ -264,15 +318,30 @@ def _config_record(
 
 
 @contextmanager
-def _stopping(feed: Any, asked: Asked) -> Iterator[None]:
-    """Signals and --duration end the tape; the engine then drains and ends by itself."""
+def _stopping(feed: Any, asked: Asked) -> Iterator[Callable[[], None]]:
+    """Signals and --duration end the tape; the engine then drains and ends by itself. Gives what to call when the feed
+    has begun: a signal that came before is told then.
+    """
     timer = threading.Timer(asked.duration_s, feed.stop, ["duration"]) if asked.duration_s else None
-    with Stopping(feed.stop):
+    heard: list[str] = []
+    begun = threading.Event()
+
+    def stop(reason: str) -> None:
+        heard.append(reason)
+        if begun.is_set():
+            feed.stop(reason)
+
+    def begin() -> None:
+        begun.set()
+        if heard:
+            feed.stop(heard[0])
         if timer:
             timer.daemon = True
             timer.start()
+
+    with Stopping(stop):
         try:
-            yield
+            yield begin
         finally:
             if timer:
                 timer.cancel()
@@ -292,19 +361,44 @@ def _screen(loaded: Loaded, shown: Shown, draw: Callable[[], tuple[list[list[str
 
 
 @contextmanager
-def _joined(feed: Any, durable: Durable | None) -> Iterator[None]:
-    """Ends the feed when the work is done, and says what went wrong with it."""
+def _settled(feed: Any, durable: Durable) -> Iterator[None]:
+    """Ends the recording when the work is done, or leaves it when the work failed; the tape is then on disk."""
+    try:
+        yield
+    except BaseException:
+        feed.leave()
+        raise
+    else:
+        feed.stop("end")
+    finally:
+        durable.whole = feed.settle(STOP_S_MAX)
+
+
+@contextmanager
+def _telling(feed: Any) -> Iterator[None]:
+    """Says each venue that is given up, once, even where no screen is shown; the others go on."""
+    over = threading.Event()
+    told: set[str] = set()
+
+    def tell() -> None:
+        stats = _stats(feed)
+        new = [text for key in ("blocked", "unreachable") for text in stats.get(key, []) if text not in told]
+        told.update(new)
+        for text in new if not stats.get("fatal") else []:
+            _warn(text)
+
+    def work() -> None:
+        while not over.wait(WATCH_S):
+            tell()
+
+    thread = threading.Thread(target=work, name="telling", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        feed.stop("end")
-        ended = feed.join(STOP_S_MAX)
-        if ended and durable and not feed.error:
-            durable.whole = True
-    if error := feed.error:
-        raise TickerError(str(error))
-    if not ended:
-        raise DeadlineError(f"the feed did not stop within {STOP_S_MAX:.0f} s; the tape is whole up to its last block")
+        over.set()
+        thread.join()
+        tell()
 
 
 def _stats(feed: Any) -> dict[str, Any]:
@@ -312,7 +406,7 @@ def _stats(feed: Any) -> dict[str, Any]:
 
 
 def _feed_keys(stats: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: stats.get(key, 0) for key in ("reconnects", "gaps", "frames")}
+    return {**{key: stats.get(key, 0) for key in ("reconnects", "gaps", "frames")}, "blocked": stats.get("blocked", [])}
 
 
 def _feed_line(stats: Mapping[str, Any]) -> str:
@@ -322,11 +416,18 @@ def _feed_line(stats: Mapping[str, Any]) -> str:
     return f"{status_line(stats, None, None, {})}  live {live}/{len(stats.get('books', []))}"
 
 
-def _book_row(book: Mapping[str, Any]) -> list[str]:
-    return [book["instrument"], str(book["state"]).capitalize(), "", "", "", "", ""]
+def _book_rows(stats: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        [book["instrument"], str(book["state"]).capitalize(), "", "", "", "", ""] for book in stats.get("books", [])
+    ]
 
 
 def _note(text: str) -> None:
     """Says how a run begins, unless ``-q``."""
     if logging.getLogger("tickerml").isEnabledFor(logging.WARNING):
-        print(text, file=sys.stderr, flush=True)
+        _warn(text)
+
+
+def _warn(text: str) -> None:
+    """Says what should be read, even with ``-q``."""
+    print(text, file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from tickerml import engine, progress
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
-from tickerml.risk import Limits, Risk
+from tickerml.profiles import causal_only, plenty
+from tickerml.risk import UNBOUND, Limits, Risk
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks, Tally
 
@@ -69,13 +71,31 @@ class Desk:
         self.close()
 
 
-def desk(config: Config, instruments: Sequence[Any], sinks: Sequence[Sink] = ()) -> Desk:
-    """The policy, risk and portfolio that a configuration asks for, for a session's instruments."""
+def desk(
+    config: Config,
+    instruments: Sequence[Any],
+    sinks: Sequence[Sink] = (),
+    *,
+    carry: str | None = None,
+    unbound: bool = False,
+) -> Desk:
+    """The policy, risk and portfolio that a configuration asks for, for a session's instruments.
+
+    Parameters
+    ----------
+    carry : the session's: the account of the run before, which this one goes on with.
+    unbound : neither balances nor limits bind, for a comparison with a simulator that has none.
+    """
     name = config.model.policy
+    carried = json.loads(carry) if carry else {}
+    risk = Risk(UNBOUND, instruments) if unbound else _risk(config, instruments)
+    if carried:
+        risk.take(carried["risk"])
+    balance = plenty(instruments) if unbound else config.execution.balance
     return Desk(
         policy=make_policy(name, config.model.params(name), instruments),
-        risk=_risk(config, instruments),
-        portfolio=Portfolio(config.execution.balance, instruments),
+        risk=risk,
+        portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
         tally=Tally(),
         sinks=list(sinks),
     )
@@ -156,19 +176,23 @@ def replay(
     from tickerml.sources.recorded import recorded_config, tape_session
 
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
+    causal_only(config, "replay")
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
-    traded = desk(config, session.instruments, _files(outputs, session.instruments))
+    traded = desk(config, session.instruments, _files(outputs, session.instruments), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
     return finish(session, traded, _overrides(policy, sets))
 
 
-def backtest(files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs) -> dict[str, Any]:
+def backtest(
+    files: Sequence[Path], loaded: Loaded, *, profile: str | None, batch_events: int, outputs: Outputs
+) -> dict[str, Any]:
     """Runs event files."""
     from tickerml.sources.recorded import event_session
 
     session = event_session(files, loaded.config, batch_events=batch_events)
-    with desk(loaded.config, session.instruments, _files(outputs, session.instruments)) as traded:
+    sinks = _files(outputs, session.instruments)
+    with desk(loaded.config, session.instruments, sinks, unbound=profile is not None) as traded:
         traded.trade(session)
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)

@@ -24,6 +24,10 @@ MONEY_PLACES = 10**16
 """Money is shown to the cent."""
 
 
+ERROR_CHARS_MAX = 120
+"""Of an error in the status line: what and where; the whole of it ends the run or is on the tape."""
+
+
 class Latest:
     """A sink that remembers the last step for the screen and passes everything on."""
 
@@ -129,7 +133,13 @@ def status_line(stats: Mapping[str, Any], view: View | None, portfolio: Any, cou
         pnl = decimal_text((portfolio.equity_e18 - portfolio.start_e18) // MONEY_PLACES, 2)
         parts[1:1] = [f"live {live}/{len(view.state)}", f"P&L {pnl}"]
         parts += [f"{name} {number}" for name, number in counts.items()]
+    if errors := stats.get("errors"):
+        parts.append(f"errors {stats.get('error_count', len(errors))}, the last: {_short(errors[-1])}")
     return "  ".join(parts)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= ERROR_CHARS_MAX else text[: ERROR_CHARS_MAX - 3] + "..."
 
 
 def _table(lines: list[list[str]], status: str, title: str) -> RenderableType:

@@ -57,6 +57,18 @@ impl Book {
         self.asks.best().map_or(UNDEF_PX, |key| -key)
     }
 
+    /// Best bid strictly below `px`, or [`UNDEF_PX`].
+    #[inline]
+    pub fn bid_below(&self, px: i64) -> i64 {
+        self.bids.below(px).unwrap_or(UNDEF_PX)
+    }
+
+    /// Best ask strictly above `px`, or [`UNDEF_PX`].
+    #[inline]
+    pub fn ask_above(&self, px: i64) -> i64 {
+        self.asks.below(-px).map_or(UNDEF_PX, |key| -key)
+    }
+
     /// Quantity at a bid price, 0 where there is none.
     #[inline]
     pub fn bid_qty(&self, px: i64) -> i64 {

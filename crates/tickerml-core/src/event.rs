@@ -251,6 +251,12 @@ impl Row {
         ((self.px_kind >> 4) & 31) as u8
     }
 
+    /// The same row with another quantity.
+    #[inline]
+    pub const fn with_qty(self, qty: i64) -> Row {
+        Row { qty, ..self }
+    }
+
     /// The same row with more flags.
     #[inline]
     pub const fn with_flags(self, flags: u8) -> Row {

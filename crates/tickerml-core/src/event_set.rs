@@ -2,6 +2,7 @@
 use crate::error::{Error, Result};
 use crate::event::{Message, Row, RowKind, flag};
 use crate::session::{Input, Item, Peek};
+use std::sync::Arc;
 
 /// Events of all instruments of a backtest, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,6 +89,16 @@ impl EventSet {
         self.rows = rows;
     }
 
+    /// Headers, in the order in which they are applied.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The rows of all messages, one after the other.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -107,14 +118,14 @@ impl EventSet {
 /// Reads an [`EventSet`] from its start.
 #[derive(Debug)]
 pub struct EventInput {
-    set: EventSet,
+    set: Arc<EventSet>,
     next: usize,
     row: usize,
 }
 
 impl EventInput {
     /// At the first message.
-    pub const fn new(set: EventSet) -> Self {
+    pub const fn new(set: Arc<EventSet>) -> Self {
         EventInput { set, next: 0, row: 0 }
     }
 }

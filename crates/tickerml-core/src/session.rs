@@ -3,13 +3,15 @@
 //! A session never waits and reads no clock. [`Session::advance`] works until a view is due, the input has nothing more for
 //! now, or it ends. Time is that of the input; what is due before the next item happens before it:
 //!
-//! 1. records stamped up to a moment, 2. reports that reach us then, 3. requests that reach a venue then, 4. the timed view.
+//! 1. records stamped up to a moment, 2. reports that reach us then, 3. what happens at a venue then, 4. the timed view.
 mod digest;
 mod settings;
+mod start;
 mod view;
 
 pub use digest::Digest;
 pub use settings::Settings;
+pub use start::Start;
 pub use view::{Seen, View, ViewCause};
 
 use crate::error::{Error, Result};
@@ -23,6 +25,20 @@ use serde::{Deserialize, Serialize};
 const REPORT_VIEWS_MAX: u32 = 16;
 /// No boundary is emitted across a longer silence (rules.md 1).
 const SILENCE_MAX_NS: i64 = 3_600_000_000_000;
+
+/// Longest time behind an input's end for what is under way: a policy that never rests would go on for ever.
+const END_NS_MAX: i64 = 60_000_000_000;
+
+/// What happens next by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// A report reaches us.
+    Report,
+    /// Something happens at a venue, or may be known now.
+    Venue,
+    /// A timed view.
+    Boundary,
+}
 
 /// One thing that the input has next.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +108,8 @@ pub struct Session {
     pub sim: Sim,
     /// Counts.
     pub stats: SessionStats,
+    /// What it waits for before its first boundary.
+    pub start: Start,
     settings: Settings,
     digest: Digest,
     /// The next boundary, once market data has come.
@@ -113,11 +131,12 @@ pub struct Session {
 impl Session {
     /// A session that has seen nothing.
     pub fn new(settings: Settings) -> Self {
-        let sim = Sim::new(settings.latency.clone(), settings.fees.clone(), settings.queue);
+        let sim = Sim::new(settings.rules.clone());
         Session {
             market: Market::new(),
             sim,
             stats: SessionStats::default(),
+            start: Start::default(),
             settings,
             digest: Digest::new(),
             boundary_ns: None,
@@ -162,6 +181,9 @@ impl Session {
                 Peek::Item(item) => item,
                 Peek::Wait => return Ok(Step::Pause),
                 Peek::End => {
+                    if self.is_last_due() {
+                        return Ok(Step::View);
+                    }
                     self.ended = true;
                     return Ok(Step::End);
                 }
@@ -176,6 +198,17 @@ impl Session {
             }
         }
         Ok(Step::Pause)
+    }
+
+    /// Tells the simulator of a whole input beforehand, where its settings ask for what only that can give: the least of all
+    /// latencies, or reports in venue time whatever has arrived.
+    pub fn prepare(&mut self, set: &std::sync::Arc<crate::event_set::EventSet>) {
+        self.sim.prepare(set, self.market.lines.len());
+    }
+
+    /// What the session was told.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Answers the view: what risk let through and what it refused, and the portfolio's state after it. Returns the id of the
@@ -233,43 +266,81 @@ impl Session {
     /// Lets happen what is due before `item`; true when that made a view.
     fn due_before(&mut self, item: Item<'_>) -> bool {
         let (ts_ns, breaks) = match item {
-            Item::Record(r) => (r.ts_recv_ns, matches!(r.kind, RecordKind::Epoch | RecordKind::Clock)),
+            Item::Record(r) => (r.ts_recv_ns, r.kind == RecordKind::Clock),
             Item::Message(m, _) => (m.ts_recv_ns, false),
             Item::Damage(ts_ns) => (ts_ns, false),
         };
         // Boundaries are not emitted across a restart, a step of the clock or a long silence.
         let breaks = breaks || (self.last.0 != i64::MIN && ts_ns - self.last.0 > SILENCE_MAX_NS);
+        if matches!(item, Item::Record(r) if r.kind == RecordKind::Epoch) {
+            // The process was gone: what was under way is settled by the restart itself (rules.md 3).
+            return false;
+        }
         if breaks {
             self.boundary_ns = self.boundary_ns.map(|b| b.max(self.boundary_at(ts_ns)));
         }
         loop {
-            let report = self.sim.reports.next_ns();
-            let request = self.sim.next_request_ns();
-            let boundary = self.boundary_ns.unwrap_or(i64::MAX);
-            let first = report.min(request).min(boundary);
-            if first >= ts_ns {
+            match self.next_due() {
+                (due_ns, _) if due_ns >= ts_ns => return false,
+                (due_ns, due) => {
+                    if self.happen(due_ns, due) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Behind the input's end without STOP: what is under way still happens, and boundaries go on as long as something does
+    /// (simulation.md 2, "the last decision"); true when that made a view.
+    fn is_last_due(&mut self) -> bool {
+        let end_ns = self.last.0.saturating_add(END_NS_MAX);
+        loop {
+            let (due_ns, due) = self.next_due();
+            let more = self.sim.due_ns().min(self.sim.next_report_ns());
+            if due_ns >= end_ns || (due == Due::Boundary && more == i64::MAX) {
                 return false;
             }
-            if report == first {
-                if self.receive(first, boundary) {
-                    return true;
-                }
-            } else if request == first {
-                self.sim.arrive(&self.market.lines, self.last.1);
-            } else {
-                self.market.advance_to(first, &mut self.sim);
-                self.boundary_ns = Some(first + self.settings.step_ns);
-                self.report_views = 0;
-                self.make_view(first, ViewCause::Step);
+            if self.happen(due_ns, due) {
                 return true;
             }
         }
     }
 
+    /// What is due first, and when; of one moment reports, then the venues, then the boundary.
+    #[inline]
+    fn next_due(&self) -> (i64, Due) {
+        let (report, venue) = (self.sim.next_report_ns(), self.sim.due_ns());
+        let boundary = self.boundary_ns.unwrap_or(i64::MAX);
+        if report <= venue && report <= boundary {
+            (report, Due::Report)
+        } else if venue <= boundary {
+            (venue, Due::Venue)
+        } else {
+            (boundary, Due::Boundary)
+        }
+    }
+
+    /// Lets it happen; true when that made a view.
+    fn happen(&mut self, now_ns: i64, due: Due) -> bool {
+        match due {
+            Due::Report => return self.receive(now_ns, self.boundary_ns.unwrap_or(i64::MAX)),
+            Due::Venue => self.sim.advance(now_ns, &self.market.lines, self.last.1),
+            Due::Boundary => {
+                self.market.advance_to(now_ns, &mut self.sim);
+                self.boundary_ns = Some(now_ns + self.settings.step_ns);
+                self.report_views = 0;
+                self.make_view(now_ns, ViewCause::Step);
+                return true;
+            }
+        }
+        false
+    }
+
     /// All reports of one moment; true when they call for a view of their own.
     fn receive(&mut self, now_ns: i64, boundary_ns: i64) -> bool {
         let mut urgent = false;
-        while self.sim.reports.next_ns() == now_ns {
+        while self.sim.next_report_ns() == now_ns {
             let Some(report) = self.sim.deliver() else { break };
             urgent |= report.is_urgent();
             self.stats.fills += u64::from(report.fill.is_some());
@@ -287,7 +358,9 @@ impl Session {
     fn consume(&mut self, item: Item<'_>) -> Result<bool> {
         match item {
             Item::Record(record) => {
-                self.market.record(&record, &mut self.sim)?;
+                if !self.start.is_late(&record, &self.market) {
+                    self.market.record(&record, &mut self.sim)?;
+                }
                 self.last = (record.ts_recv_ns, record.pos);
                 return self.control(&record);
             }
@@ -319,14 +392,15 @@ impl Session {
                 self.make_view(record.ts_recv_ns, ViewCause::Stop);
                 return Ok(true);
             }
-            _ => {}
+            _ => self.start.note(record, &self.market)?,
         }
         Ok(false)
     }
 
     #[inline]
     fn start_boundaries(&mut self, ts_ns: i64) {
-        if self.boundary_ns.is_none() {
+        if self.boundary_ns.is_none() && !self.start.awaits() {
+            self.start.begin();
             self.boundary_ns = Some(self.boundary_at(ts_ns));
         }
     }
@@ -345,9 +419,9 @@ impl Session {
         view.restarted = std::mem::take(&mut self.restarted);
         view.seen.resize_with(self.market.lines.len(), Seen::nothing);
         for (seen, line) in view.seen.iter_mut().zip(&mut self.market.lines) {
-            seen.read(line, ts_ns);
+            seen.read(line, ts_ns, cause);
         }
-        view.orders.clone_from(&self.sim.orders);
+        view.orders.clone_from(self.sim.orders());
         view.reports.clear();
         view.reports.append(&mut self.news);
         view.gaps = self.market.take_gaps();

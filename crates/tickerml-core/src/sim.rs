@@ -1,69 +1,130 @@
-//! The simulated venue: what an order meets (simulation.md 3; for now in arrival order, without the venue-time watermark).
+//! The simulated venues: what an order meets (simulation.md).
 //!
-//! A print is one budget: it is spent on own better-priced orders, then on the queue ahead, then on own orders at the price. A
-//! book-through (the opposite best at or through our price without a print) fills at most the opposite size displayed there.
-//! So fills never exceed what was printed or shown.
+//! ```text
+//! message --arrival--> our book
+//!         --timeline (venue time, released)--> stand: the venue's book, our orders in its queues --report--> us
+//! request --entry latency------------------->
+//! ```
+//!
+//! One simulator, two profiles: `shared` (ours) and hftbacktest's rules, for comparison. A stand is one instrument at its venue;
+//! the desk is our side of the counter.
+mod clock;
+mod desk;
 mod fee;
 mod latency;
+mod liquidity;
 mod order;
+mod peer;
 mod queue;
+mod shared;
+mod sorted;
+mod stand;
+mod timeline;
+mod touch;
 
+pub use clock::{Clock, ClockKind};
+pub use desk::{Exchange, ReportRule, Rules};
 pub use fee::Fees;
 pub use latency::{Latency, Wire};
 pub use order::{AHEAD_UNKNOWN, CANCEL, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Request, Side};
-pub use queue::QueueModel;
+pub use queue::{Curve, Place, QueueModel};
+pub use sorted::clock_offset_ns;
 
-use crate::book::Book;
-use crate::event::{Message, Row, RowKind, flag};
-use crate::instrument::{Instrument, Kind};
+use crate::event::{Message, Row, RowKind};
+use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
-use crate::units::{UNDEF_PX, UNDEF_TS_NS, notional, parse_money};
+use crate::units::{POW10, UNDEF_TS_NS};
+use desk::{Desk, news};
 use serde::{Deserialize, Serialize};
+use sorted::Sorted;
+use stand::{Asked, Stand, VenueRows, is_snapshot};
+use std::sync::Arc;
+use timeline::{Stream, Timeline};
 
 /// All simulated venues of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sim {
-    /// Every order that has not ended for us, by id.
-    pub orders: Vec<Order>,
-    /// Reports under way to us.
-    pub reports: Wire<Report>,
-    latency: Latency,
-    fees: Fees,
-    queue: QueueModel,
+    desk: Desk,
     next_order_id: u64,
-    /// Number of orders that wait in the book of each instrument.
-    resting: Vec<u32>,
-    /// Requests under way to the venue.
-    requests: Wire<(u64, Request)>,
+    places: Vec<Venue>,
+    /// When the next thing happens at a venue, or may be known, on our clock.
+    due_ns: i64,
+    /// The whole input in venue time, where reports do not wait for arrivals.
+    #[serde(skip)]
+    ahead: Option<Sorted>,
+}
+
+/// One instrument: its stand, what is on its way into it, and its venue's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Venue {
+    stand: Stand,
+    timeline: Timeline,
+    clock: Clock,
 }
 
 impl Sim {
-    /// A venue without orders.
-    pub const fn new(latency: Latency, fees: Fees, queue: QueueModel) -> Self {
-        Sim {
-            orders: Vec::new(),
-            reports: Wire::new(),
-            latency,
-            fees,
-            queue,
-            next_order_id: 1,
-            resting: Vec::new(),
-            requests: Wire::new(),
-        }
+    /// Venues without orders.
+    pub const fn new(rules: Rules) -> Self {
+        let desk = Desk { orders: Vec::new(), reports: Wire::new(), rules };
+        Sim { desk, next_order_id: 1, places: Vec::new(), due_ns: i64::MAX, ahead: None }
     }
 
-    /// When the next request reaches a venue.
-    pub const fn next_request_ns(&self) -> i64 {
-        self.requests.next_ns()
+    /// Our orders that have not ended for us, by id.
+    pub fn orders(&self) -> &Vec<Order> {
+        &self.desk.orders
+    }
+
+    /// Rows that came after their time had been released.
+    pub fn late_rows(&self) -> u64 {
+        self.places.iter().map(|v| v.timeline.late_rows()).sum()
+    }
+
+    /// When the next report reaches us.
+    pub const fn next_report_ns(&self) -> i64 {
+        self.desk.reports.next_ns()
+    }
+
+    /// When [`Sim::advance`] has work.
+    #[inline]
+    pub const fn due_ns(&self) -> i64 {
+        self.due_ns
+    }
+
+    /// Learns from a whole input beforehand: the clocks of [`ClockKind::Least`], and for [`ReportRule::Venue`] everything, since
+    /// reports then answer in venue time whatever has arrived.
+    pub fn prepare(&mut self, set: &Arc<EventSet>, instruments: usize) {
+        let (kind, base_latency_ns) = (self.desk.rules.clock, self.desk.rules.base_latency_ns);
+        for n in 0..instruments as u16 {
+            let venue = self.at(n);
+            if kind == ClockKind::Least
+                && let Some(offset_ns) = clock_offset_ns(set, n, base_latency_ns)
+            {
+                venue.clock = Clock::Fixed(offset_ns);
+            }
+        }
+        if self.desk.rules.report_rule == ReportRule::Venue {
+            let mut clocks: Vec<Clock> = self.places.iter().map(|venue| venue.clock.clone()).collect();
+            let mut depth_ns = vec![i64::MIN; clocks.len()];
+            self.ahead = Some(Sorted::new(set.clone(), |message, row| {
+                let n = usize::from(message.instrument);
+                let (at_ns, stream) = place_in_time(message, row, &mut clocks[n], depth_ns[n], base_latency_ns)?;
+                if stream == Some(Stream::Depth) {
+                    depth_ns[n] = depth_ns[n].max(at_ns);
+                }
+                Some(at_ns)
+            }));
+        }
+        self.find_due();
     }
 
     /// Sends a request at `sent_ns`. Returns the id of the order that it makes or names.
     pub fn send(&mut self, request: Request, sent_ns: i64, lines: &[Line]) -> u64 {
-        let (id, instrument) = match request {
+        let (id, instrument, asked) = match request {
             Request::New { instrument, kind, side, px, qty, tag } => {
                 let id = self.next_order_id;
                 self.next_order_id += 1;
-                self.orders.push(Order {
+                let precision = lines.get(usize::from(instrument)).map_or(0, |l| l.instrument.qty_precision);
+                self.desk.orders.push(Order {
                     id,
                     tag,
                     instrument,
@@ -75,382 +136,180 @@ impl Sim {
                     known: Known::Pending,
                     venue_leaves: qty,
                     resting: false,
-                    ahead: 0,
+                    place: Place::behind(0.0),
+                    ahead_at_fill: 0,
+                    unit: POW10[usize::from(precision)] as f64,
                 });
-                (id, instrument)
+                (id, instrument, Asked::New)
             }
-            Request::Cancel { order_id } => match self.find(order_id) {
+            Request::Cancel { order_id } => match self.desk.find(order_id) {
                 Some(at) => {
-                    self.orders[at].known = Known::Cancelling;
-                    (order_id, self.orders[at].instrument)
+                    let order = &mut self.desk.orders[at];
+                    order.known = Known::Cancelling;
+                    let refusal =
+                        Report { leaves: 0, ..news(order, ReportKind::CancelRejected, Reason::UnknownOrder, 0) };
+                    (order_id, order.instrument, Asked::Cancel(Box::new(refusal)))
                 }
-                // Nothing to cancel here: the venue will say so.
-                None => (order_id, 0),
+                // It has ended: its report says so better than the venue's refusal would.
+                None => return order_id,
             },
         };
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
-        let venue = line.instrument.venue;
-        self.requests.send(venue, sent_ns + self.latency.entry_ns(venue), (id, request));
+        let entry_ns = self.desk.rules.latency.entry_ns(line.instrument.venue);
+        self.at(instrument).stand.send(sent_ns + entry_ns, id, asked);
+        self.find_due();
         id
-    }
-
-    /// The next request reaches its venue.
-    pub fn arrive(&mut self, lines: &[Line], pos: u64) {
-        let Some((now_ns, (id, request))) = self.requests.take() else { return };
-        match request {
-            Request::New { .. } => self.place(id, now_ns, lines, pos),
-            Request::Cancel { .. } => self.cancel(id, now_ns, lines, pos),
-        }
     }
 
     /// The next report reaches us.
     pub fn deliver(&mut self) -> Option<Report> {
-        let (ts_ns, mut report) = self.reports.take()?;
-        report.ts_ns = ts_ns;
-        self.learn(&report);
+        let (ts_ns, mut report) = self.desk.reports.take()?;
+        arrived(&mut report, ts_ns);
+        self.desk.learn(&report);
         Some(report)
+    }
+
+    /// Lets happen what is due at `now_ns`; `pos` is the last record consumed.
+    pub fn advance(&mut self, now_ns: i64, lines: &[Line], pos: u64) {
+        let reorder_ns = self.desk.rules.reorder_ns;
+        for n in 0..self.places.len().min(lines.len()) {
+            let limit = match &self.ahead {
+                Some(_) => now_ns + 1,
+                None => (now_ns - reorder_ns + 1).max(self.places[n].timeline.released_ns()),
+            };
+            self.run(n, limit, now_ns, pos, &lines[n]);
+        }
+        self.find_due();
     }
 
     /// The process started again: reports in flight are delivered, requests dropped, open orders cancelled (rules.md 3).
     pub fn restart(&mut self, ts_ns: i64, pos: u64) -> Vec<Report> {
-        self.requests.clear();
-        let mut reports = self.reports.clear();
+        for venue in &mut self.places {
+            venue.stand.restart();
+            venue.timeline.clear();
+        }
+        let mut reports = self.desk.reports.clear();
         for report in &mut reports {
-            report.ts_ns = ts_ns;
+            arrived(report, ts_ns);
         }
         for report in &reports {
-            self.learn(report);
+            self.desk.learn(report);
         }
-        self.resting.fill(0);
-        for order in std::mem::take(&mut self.orders) {
+        for order in std::mem::take(&mut self.desk.orders) {
             let mut report = news(&order, ReportKind::Cancelled, Reason::Restart, pos);
             report.ts_ns = ts_ns;
             reports.push(report);
         }
+        self.find_due();
         reports
     }
 
-    fn find(&self, id: u64) -> Option<usize> {
-        self.orders.binary_search_by_key(&id, |o| o.id).ok()
-    }
-
-    /// Our knowledge after a report.
-    fn learn(&mut self, report: &Report) {
-        let Some(at) = self.find(report.order_id) else { return };
-        let order = &mut self.orders[at];
-        order.leaves = report.leaves;
-        match report.kind {
-            ReportKind::Accepted if order.known == Known::Pending => order.known = Known::Resting,
-            ReportKind::Rejected | ReportKind::Cancelled | ReportKind::Expired | ReportKind::Filled => {
-                self.orders.remove(at);
-            }
-            ReportKind::CancelRejected if order.resting => order.known = Known::Resting,
-            _ => {}
+    fn at(&mut self, instrument: u16) -> &mut Venue {
+        let rules = &self.desk.rules;
+        for n in self.places.len()..=usize::from(instrument) {
+            self.places.push(Venue {
+                stand: Stand::new(n as u16),
+                timeline: Timeline::new(),
+                clock: Clock::new(rules.clock, rules.base_latency_ns),
+            });
         }
-    }
-
-    fn report(&mut self, report: Report, now_ns: i64, line: &Line) {
-        let venue = line.instrument.venue;
-        self.reports.send(venue, now_ns + self.latency.response_ns(venue), report);
-    }
-
-    fn end(&mut self, at: usize, kind: ReportKind, reason: Reason, now_ns: i64, line: &Line, pos: u64) {
-        if self.orders[at].resting {
-            self.orders[at].resting = false;
-            self.resting[usize::from(self.orders[at].instrument)] -= 1;
-        }
-        let report = news(&self.orders[at], kind, reason, pos);
-        self.report(report, now_ns, line);
-    }
-
-    fn place(&mut self, id: u64, now_ns: i64, lines: &[Line], pos: u64) {
-        let Some(at) = self.find(id) else { return };
-        let line = &lines[usize::from(self.orders[at].instrument)];
-        if let Some(reason) = refusal(&self.orders[at], line) {
-            return self.end(at, ReportKind::Rejected, reason, now_ns, line, pos);
-        }
-        if line.is_live() && self.orders[at].kind != OrderKind::PostOnly {
-            self.take(at, now_ns, line, pos);
-        }
-        let order = &self.orders[at];
-        if order.venue_leaves == 0 {
-            return;
-        }
-        if matches!(order.kind, OrderKind::Market | OrderKind::Ioc) {
-            let reason = if order.venue_leaves == order.qty { Reason::NoLiquidity } else { Reason::Remainder };
-            return self.end(at, ReportKind::Expired, reason, now_ns, line, pos);
-        }
-        self.rest(at, now_ns, line, pos);
-    }
-
-    fn rest(&mut self, at: usize, now_ns: i64, line: &Line, pos: u64) {
-        let order = &mut self.orders[at];
-        order.resting = true;
-        order.ahead = if line.is_live() { self.queue.on_place(displayed(&line.book, order)) } else { AHEAD_UNKNOWN };
-        let instrument = usize::from(order.instrument);
-        if self.resting.len() <= instrument {
-            self.resting.resize(instrument + 1, 0);
-        }
-        self.resting[instrument] += 1;
-        let report = news(order, ReportKind::Accepted, Reason::None, pos);
-        self.report(report, now_ns, line);
-    }
-
-    fn cancel(&mut self, id: u64, now_ns: i64, lines: &[Line], pos: u64) {
-        let Some(at) = self.find(id) else { return };
-        let line = &lines[usize::from(self.orders[at].instrument)];
-        if self.orders[at].resting {
-            return self.end(at, ReportKind::Cancelled, Reason::None, now_ns, line, pos);
-        }
-        let report = news(&self.orders[at], ReportKind::CancelRejected, Reason::UnknownOrder, pos);
-        self.report(report, now_ns, line);
-    }
-
-    /// A marketable order walks the displayed book, level by level.
-    fn take(&mut self, at: usize, now_ns: i64, line: &Line, pos: u64) {
-        let order = &self.orders[at];
-        let (side, limit) = (order.side, (order.kind != OrderKind::Market).then_some(order.px));
-        let levels: Vec<(i64, i64)> = match side {
-            Side::Buy => walk(line.book.asks(), order.venue_leaves, |px| limit.is_none_or(|l| px <= l)),
-            Side::Sell => walk(line.book.bids(), order.venue_leaves, |px| limit.is_none_or(|l| px >= l)),
-        };
-        let cause = FillCause { pos, ts_recv_ns: now_ns, ts_event_ns: UNDEF_TS_NS };
-        for (px, qty) in levels {
-            self.fill(at, Execution { px, qty, ahead: None, cause }, line);
-        }
-    }
-
-    fn fill(&mut self, at: usize, how: Execution, line: &Line) {
-        let i = &line.instrument;
-        let maker = how.ahead.is_some();
-        let order = &mut self.orders[at];
-        order.venue_leaves -= how.qty;
-        let kind = if order.venue_leaves == 0 { ReportKind::Filled } else { ReportKind::PartiallyFilled };
-        if kind == ReportKind::Filled && order.resting {
-            order.resting = false;
-            self.resting[usize::from(order.instrument)] -= 1;
-        }
-        let mut report = news(order, kind, Reason::None, how.cause.pos);
-        let money = notional(how.px, how.qty, i.price_precision, i.qty_precision)
-            .expect("the notional of an order was computed when it arrived");
-        report.fill = Some(Fill {
-            order_id: order.id,
-            tag: order.tag,
-            instrument: order.instrument,
-            side: order.side,
-            px: how.px,
-            qty: how.qty,
-            maker,
-            fee_e18: self.fees.fee_e18(i.venue, maker, money),
-            ts_event_ns: how.cause.ts_event_ns,
-            ts_recv_ns: how.cause.ts_recv_ns,
-            ahead_qty: how.ahead.filter(|&ahead| ahead != AHEAD_UNKNOWN).unwrap_or(0),
-            cause_pos: how.cause.pos,
-        });
-        self.report(report, how.cause.ts_recv_ns, line);
+        &mut self.places[usize::from(instrument)]
     }
 
     #[inline]
-    fn works(&self, instrument: u16) -> bool {
-        self.resting.get(usize::from(instrument)).is_some_and(|&n| n > 0)
-    }
-
-    /// A print of the market, spent on our orders by price, then time.
-    fn print(&mut self, message: &Message, row: Row, line: &Line) {
-        let (taker, px) = (if row.kind() == RowKind::BuyTrade { Side::Buy } else { Side::Sell }, row.px());
-        let mut budget = row.qty;
-        let sign = taker.sign();
-        // Best for the taker first: lowest of our sells, highest of our buys; the earlier order first at one price.
-        let mut hit: Vec<usize> = (0..self.orders.len())
-            .filter(|&at| {
-                let o = &self.orders[at];
-                o.resting && o.instrument == message.instrument && o.side != taker && o.px * sign <= px * sign
-            })
-            .collect();
-        hit.sort_by_key(|&at| (self.orders[at].px * sign, self.orders[at].id));
-        for at in hit {
-            let order = &mut self.orders[at];
-            let ahead_before = order.ahead;
-            let (ahead, reach) = if order.px == px { self.queue.on_trade(order.ahead, budget) } else { (0, budget) };
-            order.ahead = ahead;
-            let qty = reach.min(order.venue_leaves);
-            if qty > 0 {
-                let how = Execution { px: self.orders[at].px, qty, ahead: Some(ahead_before), cause: message.into() };
-                self.fill(at, how, line);
-                budget -= qty;
-            }
-        }
-    }
-
-    /// Level rows, with the queue watched where our orders stand.
-    fn levels(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
-        let snapshot = rows[0].flags() & flag::SNAPSHOT != 0;
-        for &row in rows {
-            let before = line.book.apply(row);
-            if snapshot {
-                continue;
-            }
-            let side = if row.kind() == RowKind::Bid { Side::Buy } else { Side::Sell };
-            for order in &mut self.orders {
-                if order.resting && order.px == row.px() && order.side == side && order.instrument == message.instrument
-                {
-                    order.ahead = self.queue.on_depth(order.ahead, before, row.qty);
+    fn run(&mut self, n: usize, limit_ns: i64, now_ns: i64, pos: u64, line: &Line) {
+        let known_ns = if self.desk.rules.report_rule == ReportRule::Causal { now_ns } else { i64::MIN };
+        let Venue { stand, timeline, .. } = &mut self.places[n];
+        match &mut self.ahead {
+            Some(sorted) => {
+                if let Some(mut lane) = sorted.lane(n) {
+                    stand.run(&mut lane, &mut self.desk, limit_ns, known_ns, pos, &line.instrument);
                 }
             }
-        }
-        if !snapshot && line.is_live() {
-            self.book_through(message, line);
-        }
-    }
-
-    /// The book is true again: nobody can be ahead who is not displayed.
-    fn resynced(&mut self, message: &Message, line: &Line) {
-        for order in &mut self.orders {
-            if order.resting && order.instrument == message.instrument {
-                order.ahead = order.ahead.min(displayed(&line.book, order));
-            }
-        }
-        self.book_through(message, line);
-    }
-
-    /// The opposite best stands at or through our price: we were filled, at our price, by at most what is displayed there.
-    fn book_through(&mut self, message: &Message, line: &Line) {
-        for taker in [Side::Buy, Side::Sell] {
-            let sign = taker.sign();
-            let best = if taker == Side::Buy { line.book.best_bid() } else { line.book.best_ask() };
-            let through = |o: &Order| {
-                o.resting && o.instrument == message.instrument && o.side != taker && o.px * sign <= best * sign
-            };
-            if best == UNDEF_PX || !self.orders.iter().any(through) {
-                continue;
-            }
-            let mut hit: Vec<usize> = (0..self.orders.len()).filter(|&at| through(&self.orders[at])).collect();
-            hit.sort_by_key(|&at| (self.orders[at].px * sign, self.orders[at].id));
-            let mut used = 0;
-            for at in hit {
-                let px = self.orders[at].px;
-                let levels: i64 = match taker {
-                    Side::Buy => line.book.bids().take_while(|l| l.0 >= px).map(|l| l.1).sum(),
-                    Side::Sell => line.book.asks().take_while(|l| l.0 <= px).map(|l| l.1).sum(),
-                };
-                let qty = (levels - used).min(self.orders[at].venue_leaves);
-                if qty > 0 {
-                    used += qty;
-                    let how = Execution { px, qty, ahead: Some(self.orders[at].ahead), cause: message.into() };
-                    self.fill(at, how, line);
-                }
+            None => {
+                stand.run(timeline, &mut self.desk, limit_ns, known_ns, pos, &line.instrument);
+                timeline.taken(limit_ns);
             }
         }
     }
-}
 
-/// What happened to an order that was filled.
-struct Execution {
-    px: i64,
-    qty: i64,
-    /// Quantity ahead just before; none for a taker.
-    ahead: Option<i64>,
-    cause: FillCause,
-}
-
-/// What made a fill happen.
-#[derive(Clone, Copy)]
-struct FillCause {
-    pos: u64,
-    ts_recv_ns: i64,
-    ts_event_ns: i64,
-}
-
-impl From<&Message> for FillCause {
-    fn from(m: &Message) -> Self {
-        FillCause { pos: m.pos, ts_recv_ns: m.ts_recv_ns, ts_event_ns: m.ts_event_ns }
+    #[inline]
+    fn find_due(&mut self) {
+        let reorder_ns = self.desk.rules.reorder_ns;
+        let due = |(n, venue): (usize, &mut Venue)| {
+            let request_ns = venue.stand.next_request_ns();
+            if let Some(ahead) = &mut self.ahead {
+                return ahead.next_ns(n).min(request_ns);
+            }
+            let next_ns = venue.timeline.next_ns().min(request_ns);
+            if next_ns < venue.timeline.released_ns() { next_ns } else { next_ns.saturating_add(reorder_ns) }
+        };
+        self.due_ns = self.places.iter_mut().enumerate().map(due).min().unwrap_or(i64::MAX);
     }
 }
 
 impl Visitor for Sim {
     #[inline]
     fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
-        if !self.works(message.instrument) {
-            for &row in rows {
-                line.book.apply(row);
-            }
+        for &row in rows {
+            line.book.apply(row);
+        }
+        let n = usize::from(message.instrument);
+        let base_latency_ns = self.desk.rules.base_latency_ns;
+        if self.ahead.is_some() {
+            self.at(message.instrument);
             return;
         }
-        match rows[0].kind() {
-            RowKind::Bid | RowKind::Ask | RowKind::Clear => self.levels(message, rows, line),
-            RowKind::BuyTrade | RowKind::SellTrade => self.print(message, rows[0], line),
-            RowKind::State if line.is_live() => self.resynced(message, line),
-            _ => {}
+        let venue = self.at(message.instrument);
+        let depth_ns = venue.timeline.depth_ns();
+        let Some((at_ns, stream)) = place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns) else {
+            return;
+        };
+        venue.timeline.push(at_ns, stream, message, rows);
+        let released_ns = venue.timeline.released_ns();
+        if venue.timeline.next_ns().min(venue.stand.next_request_ns()) < released_ns {
+            self.run(n, released_ns, message.ts_recv_ns, message.pos, line);
         }
+        self.find_due();
     }
 }
 
-/// Why the venue would refuse an order.
-fn refusal(order: &Order, line: &Line) -> Option<Reason> {
-    let i: &Instrument = &line.instrument;
-    if i.kind == Kind::Inverse {
-        return Some(Reason::Unsupported);
+fn arrived(report: &mut Report, ts_ns: i64) {
+    report.ts_ns = ts_ns;
+    if let Some(fill) = &mut report.fill {
+        fill.ts_recv_ns = ts_ns;
     }
-    let priced = order.kind != OrderKind::Market;
-    if order.qty <= 0 || order.qty % i.lot != 0 {
-        return Some(Reason::Lot);
-    }
-    if priced && order.px <= 0 {
-        return Some(Reason::Price);
-    }
-    if priced && order.px % i.tick != 0 {
-        return Some(Reason::Tick);
-    }
-    let opposite = if order.side == Side::Buy { line.book.best_ask() } else { line.book.best_bid() };
-    if !line.is_live() && matches!(order.kind, OrderKind::Market | OrderKind::Ioc) {
-        return Some(Reason::NoBook);
-    }
-    if !priced && opposite == UNDEF_PX {
-        return Some(Reason::NoLiquidity);
-    }
-    let px = if priced { order.px } else { opposite };
-    let least = parse_money(&i.min_notional).unwrap_or(0);
-    match notional(px, order.qty, i.price_precision, i.qty_precision) {
-        Ok(money) if money >= least => {}
-        Ok(_) => return Some(Reason::MinNotional),
-        Err(_) => return Some(Reason::Lot),
-    }
-    let sign = order.side.sign();
-    let takes = opposite != UNDEF_PX && px * sign >= opposite * sign;
-    (order.kind == OrderKind::PostOnly && line.is_live() && takes).then_some(Reason::WouldTake)
 }
 
-fn displayed(book: &Book, order: &Order) -> i64 {
-    if order.side == Side::Buy { book.bid_qty(order.px) } else { book.ask_qty(order.px) }
-}
-
-/// Levels that `qty` takes, with the quantity taken of each.
-fn walk(levels: impl Iterator<Item = (i64, i64)>, mut qty: i64, good: impl Fn(i64) -> bool) -> Vec<(i64, i64)> {
-    let mut taken = Vec::new();
-    for (px, size) in levels.take_while(|&(px, _)| good(px)) {
-        let part = size.min(qty);
-        taken.push((px, part));
-        qty -= part;
-        if qty == 0 {
-            break;
+/// The corrected venue time at which a message acts, and the stream that it moves on; none where no venue is concerned.
+#[inline]
+fn place_in_time(
+    message: &Message,
+    first: Row,
+    clock: &mut Clock,
+    depth_ns: i64,
+    base_latency_ns: i64,
+) -> Option<(i64, Option<Stream>)> {
+    let stream = match first.kind() {
+        RowKind::Bid | RowKind::Ask => Stream::Depth,
+        RowKind::BuyTrade | RowKind::SellTrade => Stream::Trade,
+        // Snapshots and changes of state: behind the diffs before them.
+        RowKind::Clear | RowKind::State => {
+            let unknown = message.ts_event_ns == UNDEF_TS_NS;
+            let at_ns = match first.kind() {
+                RowKind::Clear if unknown => message.ts_recv_ns - base_latency_ns,
+                RowKind::Clear => clock.map(message.ts_event_ns),
+                _ if depth_ns == i64::MIN => message.ts_recv_ns - base_latency_ns,
+                _ => depth_ns,
+            };
+            return Some((at_ns, None));
         }
-    }
-    taken
-}
-
-fn news(order: &Order, kind: ReportKind, reason: Reason, pos: u64) -> Report {
-    Report {
-        order_id: order.id,
-        tag: order.tag,
-        instrument: order.instrument,
-        side: order.side,
-        px: order.px,
-        qty: order.qty,
-        leaves: order.venue_leaves,
-        kind,
-        reason,
-        ts_ns: 0,
-        cause_pos: pos,
-        fill: None,
-    }
+        RowKind::Touch | RowKind::Mark | RowKind::Funding => return None,
+    };
+    debug_assert!(!is_snapshot(first), "a snapshot begins with its clears");
+    let at_ns = match message.ts_event_ns {
+        UNDEF_TS_NS => message.ts_recv_ns - base_latency_ns,
+        event_ns => clock.correct(message.ts_recv_ns, event_ns),
+    };
+    Some((at_ns, Some(stream)))
 }

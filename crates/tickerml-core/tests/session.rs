@@ -102,9 +102,16 @@ impl Tape {
     }
 }
 
+/// A venue whose messages arrive at once and in order, so that everything is released as it comes.
 fn session() -> Session {
-    let json = r#"{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10}"#;
-    Session::new(Settings::from_json(json).unwrap())
+    with(r#""reorder_ms":0,"base_latency_ms":0"#)
+}
+
+fn with(more: &str) -> Session {
+    let json = format!(
+        r#"{{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10,{more}}}"#
+    );
+    Session::new(Settings::from_json(&json).unwrap())
 }
 
 fn order(kind: OrderKind, side: Side, px: i64, qty: i64) -> Request {
@@ -130,6 +137,48 @@ fn run(
                 let asked = if view.cause == ViewCause::Stop { vec![] } else { decide(view.index, session) };
                 session.submit(&asked, std::iter::empty(), b"").unwrap();
             }
+        }
+    }
+}
+
+/// The CONFIG record of a run over two venues, and what each venue then says of itself.
+fn two_venues(ts: i64) -> (Tape, Vec<u8>) {
+    let mut tape = Tape::default();
+    let config = br#"{"slots":["/control","binance_spot/public/0/a","binance_spot/rest"],
+        "instruments":["binance_spot:XUSDT","binance_usdm:YUSDT"]}"#;
+    tape.push(RecordKind::Carry, 0, ts, b"{\"source_run\":\"r\"}".to_vec());
+    tape.push(RecordKind::Config, 0, ts, config.to_vec());
+    let of = |venue, symbol| {
+        serde_json::to_vec(&Instrument::from_steps(venue, symbol, "0.01", "0.01", MetadataSource::Given).unwrap())
+    };
+    tape.push(RecordKind::Instrument, 0, ts, of(Venue::BinanceSpot, "XUSDT").unwrap());
+    tape.push(RecordKind::Connect, 1, ts, b"{\"slot\":1,\"url\":\"ws://x\"}".to_vec());
+    tape.diff(ts + 150 * MS, 1, 500);
+    (tape, of(Venue::BinanceUsdm, "YUSDT").unwrap())
+}
+
+#[test]
+fn no_boundary_comes_before_every_instrument_is_known_or_its_venue_is_blocked() {
+    let blocked = br#"{"name":"venue","state":"blocked","detail":"binance_usdm: HTTP 451"}"#;
+    for (late, steps, lines) in [
+        (Some((RecordKind::Instrument, None)), vec![500, 600], 2),
+        (Some((RecordKind::Health, Some(blocked.to_vec()))), vec![500, 600], 1),
+        (None, vec![], 2),
+    ] {
+        let (mut tape, usdm) = two_venues(START);
+        if let Some((kind, bytes)) = late {
+            tape.push(kind, 0, START + 410 * MS, bytes.unwrap_or_else(|| usdm.clone()));
+        }
+        tape.diff(START + 450 * MS, 2, 400);
+        // Too late for this session: a venue that was blocked and answers after all.
+        tape.push(RecordKind::Instrument, 0, START + 460 * MS, usdm);
+        tape.stop(START + 650 * MS);
+        for batch in [1, 1000] {
+            let (mut one, mut tape) = (session(), Tape { at: 0, ..tape.clone() });
+            let (views, _) = run(&mut one, &mut tape, batch, |_, _| vec![]);
+            let found: Vec<i64> = views.iter().filter(|v| v.1 == ViewCause::Step).map(|v| (v.0 - START) / MS).collect();
+            assert_eq!((found, one.market.lines.len()), (steps.clone(), lines));
+            assert_eq!(one.start.carry(), Some("{\"source_run\":\"r\"}"));
         }
     }
 }
@@ -160,7 +209,7 @@ fn a_post_only_order_waits_behind_what_is_displayed() {
     tape.stop(START + 500 * MS);
     let ask = |index, s: &Session| {
         if index == 1 {
-            assert_eq!(s.sim.orders[0].ahead, 500, "ahead is the size displayed when it reached the venue");
+            assert_eq!(s.sim.orders()[0].ahead_known(), 500, "ahead is the size displayed when it reached the venue");
         }
         if index == 0 { vec![order(OrderKind::PostOnly, Side::Buy, BID, 100)] } else { vec![] }
     };
@@ -172,6 +221,42 @@ fn a_post_only_order_waits_behind_what_is_displayed() {
         [(ReportKind::Accepted, 100, 151), (ReportKind::PartiallyFilled, 50, 260), (ReportKind::Filled, 0, 280)]
     );
     assert!(reports[1..].iter().all(|r| r.fill.as_ref().is_some_and(|f| f.maker && f.px == BID && f.qty == 50)));
+}
+
+/// simulation.md 1: nothing about a venue time is known before a later one has arrived on both streams, or the time to reorder
+/// has passed.
+#[test]
+fn a_report_waits_for_its_release() {
+    let mut tape = Tape::begun(START + 5 * MS);
+    tape.diff(START + 160 * MS, 2, 500);
+    tape.sell(START + 210 * MS, 1, 550);
+    tape.diff(START + 300 * MS, 3, 500);
+    tape.sell(START + 320 * MS, 2, 10);
+    tape.sell(START + 900 * MS, 3, 100);
+    tape.stop(START + 1_500 * MS);
+    let decide = |index, _: &Session| match index {
+        0 => vec![order(OrderKind::PostOnly, Side::Buy, BID, 100)],
+        5 => vec![order(OrderKind::PostOnly, Side::Buy, BID - 1, 100)],
+        _ => vec![],
+    };
+    let mut slow = with(r#""reorder_ms":250,"base_latency_ms":0"#);
+    let (_, reports) = run(&mut slow, &mut tape, 10, decide);
+    let seen: Vec<_> = reports.iter().map(|r| (r.order_id, r.kind, r.leaves, (r.ts_ns - START) / MS)).collect();
+    assert_eq!(
+        seen,
+        [
+            // It reached the venue at 141; at 300 + 0 the depth stream is past it, at 210 the trades: known at 210.
+            (1, ReportKind::Accepted, 100, 210),
+            // Printed at 210; the diff of 300 is past it, the trade of 320 comes later.
+            (1, ReportKind::PartiallyFilled, 50, 320),
+            // The trade of 320 fills 10 more; the trade of 900 is past it but no diff is: 320 + 250.
+            (1, ReportKind::PartiallyFilled, 40, 570),
+            // Sent at 501, so there at 541, with no later trade for long.
+            (2, ReportKind::Accepted, 100, 541 + 250),
+            (1, ReportKind::Filled, 0, 1_150),
+        ]
+    );
+    assert_eq!(slow.sim.late_rows(), 0);
 }
 
 #[test]
@@ -223,7 +308,7 @@ fn policy(index: u64, s: &Session) -> Vec<Request> {
     match index % 6 {
         0 => vec![order(OrderKind::PostOnly, Side::Buy, BID, 30), order(OrderKind::Limit, Side::Sell, BID + 2, 20)],
         2 => vec![order(OrderKind::Market, Side::Sell, 0, 20)],
-        4 => s.sim.orders.iter().take(2).map(|o| Request::Cancel { order_id: o.id }).collect(),
+        4 => s.sim.orders().iter().take(2).map(|o| Request::Cancel { order_id: o.id }).collect(),
         _ => vec![],
     }
 }

@@ -45,6 +45,9 @@ pub struct FeedConfig {
     /// Payload of the CONFIG record.
     #[serde(default)]
     pub config_record: Value,
+    /// Payload of the CARRY record, the first of a new run that goes on from another one's account; null for none.
+    #[serde(default)]
+    pub carry_record: Value,
     /// Venues to connect to.
     pub venues: Vec<VenueConfig>,
 }
@@ -135,6 +138,8 @@ pub struct Plan {
     pub slots: Vec<String>,
     /// Payload of the CONFIG record, with `slots` filled in.
     pub config_record: Value,
+    /// Payload of the CARRY record; null for none.
+    pub carry_record: Value,
 }
 
 impl FeedConfig {
@@ -161,6 +166,7 @@ impl FeedConfig {
             shards: vec![],
             slots: vec![],
             config_record: Value::Null,
+            carry_record: self.carry_record.clone(),
         };
         for (index, venue) in self.venues.iter().enumerate() {
             venue.check()?;

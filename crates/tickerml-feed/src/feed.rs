@@ -38,7 +38,7 @@ impl<T: Tape + Send + 'static> Feed<T> {
             let work = std::panic::AssertUnwindSafe(|| drive(sup, clock, receiver, Arc::clone(&shared)));
             let result =
                 std::panic::catch_unwind(work).unwrap_or_else(|_| Err("the feed's thread panicked".to_owned()));
-            let tape = result.map_err(|error| *lock(&shared.error) = Some(error)).ok();
+            let tape = result.map_err(|error| _ = lock(&shared.error).get_or_insert(error)).ok();
             // Nobody waits when the owner is gone.
             let _ = finished.send(());
             tape
@@ -58,7 +58,15 @@ impl<T: Tape + Send + 'static> Feed<T> {
 
     /// Asks the feed to close its sockets and to end the tape with STOP; [`Feed::join`] waits for it.
     pub fn stop(&self, reason: &str) {
-        let message = Inbox::Stop(reason.to_owned());
+        self.send_surely(Inbox::Stop(reason.to_owned()));
+    }
+
+    /// Asks the feed to close its sockets and to leave the tape without STOP, so that the run can be gone on with.
+    pub fn leave(&self) {
+        self.send_surely(Inbox::Leave);
+    }
+
+    fn send_surely(&self, message: Inbox) {
         // A closed inbox means that it has ended. A full one is drained within a tick, so this ends.
         let mut pending = Some(message);
         while let Some(message) = pending.take() {
@@ -90,7 +98,8 @@ impl<T: Tape + Send + 'static> Feed<T> {
         self.thread.take()?.join().ok().flatten()
     }
 
-    fn ended(&self) -> bool {
+    /// Whether its thread has ended.
+    pub fn ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 

@@ -170,6 +170,11 @@ impl Recorder {
         self.shared.ready()
     }
 
+    /// Why the writer stopped, if it did: nothing will be taken any more.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure()
+    }
+
     /// Records that are on disk: every pos below this is durable. Cheap.
     pub fn durable_pos(&self) -> u64 {
         self.shared.durable_pos()

@@ -9,7 +9,7 @@ use crate::supervisor::Start;
 use crate::tape_port::{OwnedRecord, Tape};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tickerml_core::error::Error;
 use tickerml_core::tape::{RecordKind, RunId};
 
@@ -18,6 +18,9 @@ const ENGINE_BYTES: usize = 16 << 20;
 /// Records that came while the disk took none, bytes: one burst of frames from each socket, and a REST body.
 const HELD_BYTES_MAX: usize = 64 << 20;
 
+/// How often the durable mark is looked at while the end waits for it; a block closes every 50 or 200 ms.
+const SETTLE_POLL: Duration = Duration::from_millis(5);
+
 /// A run that is being recorded.
 pub struct Recording {
     feed: Feed<RecorderTape>,
@@ -25,7 +28,11 @@ pub struct Recording {
     run: RunId,
     epoch: u32,
     cut_bytes: u64,
-    ended: Option<RunInfo>,
+    /// The tape, between the feed's end and the run's.
+    tape: Option<RecorderTape>,
+    /// The run goes on another time: its tape gets no end.
+    left: bool,
+    over: bool,
 }
 
 impl Recording {
@@ -61,7 +68,8 @@ impl Recording {
         let last_ns = Some(resumed.last_ts_ns).filter(|&ns| ns != i64::MIN);
         let tape = RecorderTape::new(recorder, if engine { 0 } else { run_bytes(config) });
         let feed = Feed::start(config, tape, start, last_ns).map_err(|reason| setting("venues", reason))?;
-        Ok(Recording { feed, tail, run, epoch: resumed.epoch, cut_bytes: resumed.cut_bytes, ended: None })
+        let (epoch, cut_bytes) = (resumed.epoch, resumed.cut_bytes);
+        Ok(Recording { feed, tail, run, epoch, cut_bytes, tape: None, left: false, over: false })
     }
 
     /// The run's name.
@@ -97,6 +105,14 @@ impl Recording {
         self.feed.stop(reason);
     }
 
+    /// Asks for the end of the recording, not of the run: no STOP is written, `run.json` keeps saying that it goes on, and the
+    /// same command resumes it. Where STOP stands on the tape already the same holds: what was derived from the tape was
+    /// not finished, and a resumed run finishes it.
+    pub fn leave(&mut self) {
+        self.left = true;
+        self.feed.leave();
+    }
+
     /// Statistics, with the run's name and what the start found.
     pub fn stats(&self) -> Stats {
         self.feed.stats()
@@ -107,21 +123,61 @@ impl Recording {
         self.feed.error()
     }
 
-    /// Waits for the end and closes the tape; false when it did not end in time. Where the tape did not take everything the
-    /// run has not ended, and [`Recording::error`] says so.
+    /// Waits for the feed's end and until everything it wrote is on disk; false when that was not so in time. The run is not
+    /// ended by it: [`Recording::join`] does that, when what is derived from the tape is complete too.
+    pub fn settle(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        if self.over {
+            return true;
+        }
+        if !self.feed.join(timeout) {
+            return false;
+        }
+        self.tape = self.tape.take().or_else(|| self.feed.into_tape());
+        // A tape that did not take everything is not given back.
+        let Some(tape) = &mut self.tape else { return self.feed.error().is_none() };
+        while !tape.settled() {
+            if tape.failed().is_some() || Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(SETTLE_POLL);
+        }
+        true
+    }
+
+    /// Whether the feed has ended, by itself or because it was asked. What it could not hand over is handed over as far as the disk takes it.
+    pub fn feed_ended(&mut self) -> bool {
+        if self.over {
+            return true;
+        }
+        if !self.feed.ended() {
+            return false;
+        }
+        self.settle(Duration::ZERO);
+        true
+    }
+
+    /// Waits for the end and closes the tape; false when it did not end in time. A run that was left, or whose feed could
+    /// not go on, stays unfinished.
     ///
     /// # Errors
     /// As [`Recorder::stop`].
     pub fn join(&mut self, timeout: Duration) -> StoreResult<bool> {
-        if self.ended.is_some() {
+        if self.over {
             return Ok(true);
         }
         if !self.feed.join(timeout) {
             return Ok(false);
         }
-        if let Some(tape) = self.feed.into_tape() {
+        self.over = true;
+        let tape = self.tape.take().or_else(|| self.feed.into_tape());
+        if let Some(mut tape) = tape.filter(|_| !self.left && self.feed.error().is_none()) {
+            // The feed's thread saw to it: here it is made sure that no run ends without its last records.
+            if let Some(reason) = tape.waits() {
+                return Err(StoreError::Stopped { reason });
+            }
             let more = self.feed.stats().run_counts;
-            self.ended = Some(tape.into_recorder().stop(SystemClock::start().wall_ns(), more)?);
+            tape.into_recorder().stop(SystemClock::start().wall_ns(), more)?;
         }
         Ok(true)
     }
@@ -244,6 +300,12 @@ impl RecorderTape {
         Ok(())
     }
 
+    /// Whether everything appended is on disk.
+    fn settled(&mut self) -> bool {
+        self.ready();
+        self.held.is_empty() && self.recorder.durable_pos() >= self.recorder.next_pos()
+    }
+
     fn hold(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
         if self.lost > 0 || self.held_bytes + bytes.len() > HELD_BYTES_MAX {
             self.lost += 1;
@@ -282,6 +344,10 @@ impl Tape for RecorderTape {
         self.next.is_none() && self.held.is_empty() && self.recorder.ready()
     }
 
+    fn failed(&self) -> Option<String> {
+        self.recorder.failure()
+    }
+
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         self.recorder.take_from_engine().map(|r| (r.kind, r.bytes))
     }
@@ -302,8 +368,7 @@ impl Tape for RecorderTape {
         let why = failure.as_ref().unwrap_or(&self.refusal);
         (count > 0).then(|| {
             format!(
-                "{why}; the last {count} records, STOP among them, are not on the tape: run {} has not ended, the next \
-                 start goes on with it",
+                "{why}; the last {count} records are not on the tape: run {} has not ended, the same command goes on with it",
                 self.recorder.run()
             )
         })

@@ -166,6 +166,11 @@ impl RestQueue {
         Some(pause_ns)
     }
 
+    /// True while the venue has told us to wait.
+    pub const fn paused(&self, now_ns: i64) -> bool {
+        now_ns < self.paused_until_ns
+    }
+
     /// Puts a failed request back, half a second later, then one, then two.
     pub fn retry(&mut self, sent: Sent, now_ns: i64) {
         let wait_ns = RETRY_NS << sent.attempts.min(2);

@@ -36,6 +36,8 @@ pub enum Inbox {
     Command(String, String),
     /// End the run with this reason.
     Stop(String),
+    /// Close everything without ending the run: see [`Supervisor::leave`].
+    Leave,
 }
 
 /// What other threads can see.
@@ -90,7 +92,7 @@ struct Driver<T: Tape> {
     walled_ns: i64,
 }
 
-/// Runs the supervisor until it is told to stop, and gives it back; none is a bug of this module. Call within a `LocalSet`.
+/// Runs the supervisor until it is told to stop or cannot go on, and gives it back; none is a bug of this module. Call within a `LocalSet`.
 pub async fn run<T: Tape + 'static>(
     sup: Supervisor<T>,
     clock: SystemClock,
@@ -112,6 +114,9 @@ pub async fn run<T: Tape + 'static>(
     shared.tell(|sup, now_ns| sup.begin(clock.wall(), now_ns));
     loop {
         let rest = driver.step();
+        if shared.tell(|sup, _| sup.fatal().is_some().then(|| sup.leave())).is_some() {
+            break;
+        }
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             () = shared.wake.notified() => {}
@@ -202,6 +207,10 @@ impl<T: Tape + 'static> Driver<T> {
                 return false;
             }
             Some(Inbox::Stop(reason)) => reason,
+            Some(Inbox::Leave) => {
+                self.shared.tell(|sup, _| sup.leave());
+                return true;
+            }
             None => "the owner of the feed is gone".to_owned(),
         };
         self.shared.tell(|sup, now_ns| sup.stop(&reason, now_ns));
@@ -241,7 +250,11 @@ impl<T: Tape + 'static> Driver<T> {
     /// Waits while the tape does not take what it was handed; what is left then is for the caller to see.
     async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + SETTLE;
-        while self.shared.core.borrow_mut().sup.tape_mut().waits().is_some() && tokio::time::Instant::now() < deadline {
+        let hopes = || {
+            let mut core = self.shared.core.borrow_mut();
+            core.sup.tape_mut().waits().is_some() && core.sup.tape().failed().is_none()
+        };
+        while hopes() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_nanos(TICK_NS as u64)).await;
         }
     }

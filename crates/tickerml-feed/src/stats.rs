@@ -47,7 +47,10 @@ pub struct Counters {
 
 /// The last errors, newest last, equal ones in a row once.
 #[derive(Debug, Clone, Default)]
-pub struct Errors(VecDeque<String>);
+pub struct Errors {
+    kept: VecDeque<String>,
+    count: u64,
+}
 
 impl Errors {
     /// Adds one.
@@ -55,18 +58,24 @@ impl Errors {
         if let Some((at, _)) = text.char_indices().nth(ERROR_CHARS_MAX) {
             text.truncate(at);
         }
-        if self.0.back() == Some(&text) {
+        self.count += 1;
+        if self.kept.back() == Some(&text) {
             return;
         }
-        if self.0.len() >= ERRORS_MAX {
-            self.0.pop_front();
+        if self.kept.len() >= ERRORS_MAX {
+            self.kept.pop_front();
         }
-        self.0.push_back(text);
+        self.kept.push_back(text);
     }
 
     /// All kept ones.
     pub fn list(&self) -> Vec<String> {
-        self.0.iter().cloned().collect()
+        self.kept.iter().cloned().collect()
+    }
+
+    /// How many there were since the start.
+    pub const fn count(&self) -> u64 {
+        self.count
     }
 }
 
@@ -120,6 +129,12 @@ pub struct Stats {
     pub books: Vec<BookStats>,
     /// Last errors, newest last.
     pub errors: Vec<String>,
+    /// Errors since the start.
+    pub error_count: u64,
+    /// Venues that refuse this host for good, in words.
+    pub blocked: Vec<String>,
+    /// Venues that were never reached within the budget, in words; they are tried on.
+    pub unreachable: Vec<String>,
     /// Why the feed cannot go on.
     pub fatal: Option<String>,
     /// Runs begun since the start, after the first one: a long recording is cut into runs.

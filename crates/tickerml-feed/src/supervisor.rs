@@ -12,6 +12,7 @@ mod roll;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod venues;
 mod watch;
 
 pub use lane::ConnId;
@@ -107,6 +108,8 @@ pub(crate) struct Venue {
     metadata_asked_ns: i64,
     /// The venue told us not to connect before this.
     connect_after_ns: i64,
+    /// How far the first contact has come.
+    contact: venues::Contact,
     /// Why this venue is given up for good.
     blocked: Option<String>,
 }
@@ -174,6 +177,7 @@ impl<T: Tape> Supervisor<T> {
             instruments: Vec::new(),
             metadata_asked_ns: i64::MIN / 2,
             connect_after_ns: i64::MIN,
+            contact: venues::Contact::default(),
             blocked: None,
         });
         let venues = venues.collect();
@@ -211,11 +215,16 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
-    /// Writes EPOCH and CONFIG and asks each venue for its metadata; sockets follow its answer.
+    /// Writes CARRY where there is one, EPOCH and CONFIG, and asks each venue for its metadata; sockets follow its answer.
     pub fn begin(&mut self, wall: Wall, now_ns: i64) {
         self.clock_trusted = wall.trusted();
+        let carry = std::mem::take(&mut self.plan.carry_record);
+        if !carry.is_null() {
+            self.append_json(RecordKind::Carry, 0, now_ns, &carry);
+        }
         self.begin_tape(now_ns);
         for venue in 0..self.venues.len() {
+            self.venues[venue].contact.since_ns = now_ns;
             self.want_metadata(venue, now_ns);
         }
         self.pump_rest(now_ns);
@@ -249,6 +258,7 @@ impl<T: Tape> Supervisor<T> {
             self.last_watch_ns = now_ns;
             self.watch_streams(now_ns);
             self.watch_books(now_ns);
+            self.watch_contacts(now_ns);
         }
         self.tick_handovers(now_ns);
         self.want_snapshots(now_ns);
@@ -310,6 +320,11 @@ impl<T: Tape> Supervisor<T> {
             return;
         }
         self.append_json(RecordKind::Stop, 0, now_ns, &json!({"reason": reason}));
+        self.leave();
+    }
+
+    /// Closes everything without STOP: the run is not over, and can be gone on with.
+    pub fn leave(&mut self) {
         self.stopped = true;
         for lane in 0..self.lanes.len() {
             let before = std::mem::replace(&mut self.lanes[lane].phase, Phase::Idle);
@@ -401,6 +416,9 @@ impl<T: Tape> Supervisor<T> {
         if self.tape.ready() {
             self.tape_stalled_since_ns = None;
             return;
+        }
+        if let Some(reason) = self.tape.failed() {
+            self.fatal.get_or_insert_with(|| format!("tape: {reason}"));
         }
         let since_ns = *self.tape_stalled_since_ns.get_or_insert(now_ns);
         if now_ns - since_ns < TAPE_STALL_NS {

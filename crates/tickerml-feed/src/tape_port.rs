@@ -17,6 +17,12 @@ pub trait Tape {
         true
     }
 
+    /// Why the tape will take no record any more, if so; silence would hide it, because a tape that is not ready is not
+    /// appended to.
+    fn failed(&self) -> Option<String> {
+        None
+    }
+
     /// A record that the engine handed back, to be stamped and appended.
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         None
@@ -95,6 +101,10 @@ impl Tape for MemoryTape {
 
     fn ready(&mut self) -> bool {
         !self.stalled
+    }
+
+    fn failed(&self) -> Option<String> {
+        self.failed.clone()
     }
 
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {

@@ -67,7 +67,10 @@ fn a_stop_that_finds_no_room_does_not_end_the_run() {
     let mut feed = stopped_on_a_full_disk(&disk, data.path());
     assert!(feed.join(Duration::from_secs(60)), "it gives up in time");
     let error = feed.error().unwrap();
-    assert!(error.contains("disk full") && error.contains("STOP") && error.contains(run().as_str()), "{error}");
+    assert!(
+        error.contains("disk full") && error.contains("not on the tape") && error.contains(run().as_str()),
+        "{error}"
+    );
     assert!(feed.into_tape().is_none());
     let info = RunInfo::read(&DataFolder::new(data.path()).run(run())).unwrap();
     assert_eq!((info.state, info.segment_last), (RunState::Running, None));

@@ -51,6 +51,11 @@ pub fn venue(error: tickerml_venue::error::Error) -> PyErr {
     raise(class, &error.to_string())
 }
 
+/// A dependency that failed.
+pub fn failure(text: &str) -> PyErr {
+    raise("TickerError", text)
+}
+
 /// Data that cannot be trusted.
 pub fn unsound(text: &str) -> PyErr {
     raise("UnsoundDataError", text)

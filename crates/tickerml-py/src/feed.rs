@@ -25,6 +25,22 @@ impl Feed {
         self.recording().as_mut().and_then(Recording::take_tail)
     }
 
+    /// Whether its thread has ended; what it could not hand over is then handed over as far as the disk takes it.
+    pub fn ended(&self) -> bool {
+        self.recording().as_mut().is_some_and(Recording::feed_ended)
+    }
+
+    /// Why recording cannot go on.
+    pub fn failed(&self) -> Option<String> {
+        self.recording().as_ref().and_then(Recording::error)
+    }
+
+    /// Why the engine cannot begin: venues that were never reached.
+    pub fn unreachable(&self) -> Option<String> {
+        let texts = self.recording().as_ref()?.stats().unreachable;
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
     fn recording(&self) -> MutexGuard<'_, Option<Recording>> {
         self.recording.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,10 +82,19 @@ impl Feed {
         self.with(py, |r| r.stop(reason))
     }
 
+    /// Asks for the end of the recording but not of the run: no STOP is written and the same command goes on with it.
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, Recording::leave)
+    }
+
+    /// Waits at most `timeout_s` seconds until the feed has ended and its tape is on disk; the run is ended by `join`.
+    fn settle(&self, py: Python<'_>, timeout_s: f64) -> PyResult<bool> {
+        self.with(py, |r| r.settle(seconds(timeout_s)))
+    }
+
     /// Waits at most `timeout_s` seconds for the end; true when the tape is closed.
     fn join(&self, py: Python<'_>, timeout_s: f64) -> PyResult<bool> {
-        let seconds = if timeout_s.is_finite() { timeout_s.clamp(0.0, WAIT_S_MAX) } else { 0.0 };
-        self.with(py, |r| r.join(Duration::from_secs_f64(seconds)))?.map_err(errors::store)
+        self.with(py, |r| r.join(seconds(timeout_s)))?.map_err(errors::store)
     }
 
     /// JSON: counts, streams with their ages, books, tape lag and the last errors, at most a quarter second old.
@@ -90,7 +115,7 @@ impl Feed {
     /// Why recording cannot go on, or None. The feed still has to be stopped.
     #[getter]
     fn error(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        Ok(py.detach(|| self.recording().as_ref().and_then(Recording::error)))
+        Ok(py.detach(|| self.failed()))
     }
 
     /// The run's name, once it is started.
@@ -98,6 +123,10 @@ impl Feed {
     fn run(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| self.recording().as_ref().map(|r| r.run().to_string()))
     }
+}
+
+fn seconds(timeout_s: f64) -> Duration {
+    Duration::from_secs_f64(if timeout_s.is_finite() { timeout_s.clamp(0.0, WAIT_S_MAX) } else { 0.0 })
 }
 
 /// A mistake in what is to be recorded.

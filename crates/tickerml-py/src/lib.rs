@@ -18,7 +18,8 @@ use tickerml_core::feature::{DEPTH, FEATURE_NAMES};
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("BUILD_PROFILE", if cfg!(debug_assertions) { "debug" } else { "release" })?;
-    m.add("CODE_VERSION", env!("CARGO_PKG_VERSION"))?;
+    // The hash is build.rs's.
+    m.add("CODE_VERSION", concat!(env!("CARGO_PKG_VERSION"), "+", env!("TICKERML_SOURCES")))?;
     m.add("DEPTH", DEPTH)?;
     m.add("FEATURE_NAMES", FEATURE_NAMES)?;
     m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;

@@ -34,7 +34,10 @@ impl From<&sim::Order> for Order {
                 Known::Resting => "resting",
                 Known::Cancelling | Known::Done => "cancelling",
             },
-            ahead_qty: if o.ahead == sim::AHEAD_UNKNOWN { -1 } else { o.ahead },
+            ahead_qty: match o.ahead_known() {
+                sim::AHEAD_UNKNOWN => -1,
+                ahead => ahead,
+            },
         }
     }
 }

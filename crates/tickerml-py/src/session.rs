@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tickerml_core::event_set::{Columns, EventInput, EventSet};
 use tickerml_core::instrument::Instrument;
@@ -16,16 +17,51 @@ use tickerml_core::market::{BooksOnly, LineStats};
 use tickerml_core::session::{Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
 use tickerml_core::tape::RecordKind;
 use tickerml_feed::reader::{TapeInput, TapeReader};
-use tickerml_feed::recorder::TailInput;
+use tickerml_feed::recorder::{Fill, TailInput};
 
 /// How long a live session waits before it looks for signals again.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// Items taken before the GIL is let go: a step that is at hand costs less than letting go of it and taking it again.
+const AT_HAND: usize = 16;
+
+/// Waits on a feed that has ended before it is sure that STOP will not come: 5 s for a disk that was busy.
+const ENDED_WAITS_MAX: u32 = 25;
+
 /// Where a session's items come from: the only place where live, replay and backtest differ.
 enum Source {
-    Tail(Box<TailInput>),
+    Tail(Box<Live>),
     Tape(Box<TapeInput>),
     Events(EventInput),
+}
+
+/// The engine's end of a tape that is being recorded, and the feed that records it.
+struct Live {
+    input: TailInput,
+    feed: Py<Feed>,
+    /// Waits since the feed ended.
+    ended_waits: u32,
+}
+
+impl Live {
+    /// Waits for more. `begins` is true while instruments are awaited.
+    ///
+    /// # Errors
+    /// What ended the feed, once everything that it wrote was read: the end of the tape is then not the end of the run.
+    fn wait(&mut self, begins: bool) -> PyResult<()> {
+        if self.input.wait(WAIT).map_err(errors::store)? != Fill::TimedOut {
+            return Ok(());
+        }
+        let feed = self.feed.get();
+        if let Some(text) = feed.failed().or_else(|| feed.unreachable().filter(|_| begins)) {
+            return Err(errors::failure(&text));
+        }
+        self.ended_waits += u32::from(feed.ended());
+        match self.ended_waits {
+            0..=ENDED_WAITS_MAX => Ok(()),
+            _ => Err(errors::failure("the feed ended, and its tape took no STOP: is the disk full?")),
+        }
+    }
 }
 
 /// One run of the engine.
@@ -92,11 +128,13 @@ impl Session {
             debug_assert!(index < market.len());
         }
         py.detach(|| set.sort());
-        let source = Source::Events(EventInput::new(set));
+        let set = Arc::new(set);
         let mut core = Session::core(settings, None)?;
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
         }
+        py.detach(|| core.prepare(&set));
+        let source = Source::Events(EventInput::new(set));
         Session::make(py, core, settings, source, batch_events, false)
     }
 
@@ -106,16 +144,18 @@ impl Session {
     #[pyo3(signature = (feed, settings, *, batch_events = 65536, checkpoint = None))]
     fn live(
         py: Python<'_>,
-        feed: &Feed,
+        feed: Py<Feed>,
         settings: &str,
         batch_events: usize,
         checkpoint: Option<&[u8]>,
     ) -> PyResult<Session> {
         let core = Session::core(settings, checkpoint)?;
         let tail = feed
+            .get()
             .take_tail()
             .ok_or_else(|| PyValueError::new_err("the feed has not been started, or has an engine already"))?;
-        let source = Source::Tail(Box::new(TailInput::new(tail)));
+        let live = Live { input: TailInput::new(tail), feed, ended_waits: 0 };
+        let source = Source::Tail(Box::new(live));
         Session::make(py, core, settings, source, batch_events, false)
     }
 
@@ -173,6 +213,19 @@ impl Session {
         PyTuple::new(py, infos)
     }
 
+    /// Whether an instrument of the configuration is neither known nor on a blocked venue: only a run that was stopped before
+    /// it began ends so.
+    #[getter]
+    fn awaits(&self) -> bool {
+        self.core.start.awaits()
+    }
+
+    /// Payload of the CARRY record: what the run before handed on; None where the run began afresh.
+    #[getter]
+    fn carry(&self) -> Option<&str> {
+        self.core.start.carry()
+    }
+
     /// Counts: views, orders, fills, refused, rows, events, late_rows and those of the market.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
@@ -185,7 +238,7 @@ impl Session {
             ("refused", refused),
             ("rows", rows),
             ("events", self.events()),
-            ("late_rows", 0),
+            ("late_rows", self.core.sim.late_rows()),
             ("frames", market.frames),
             ("bytes", market.frame_bytes),
             ("unknown_frames", market.unknown_frames),
@@ -251,33 +304,41 @@ impl Session {
 
     fn advance(&mut self, py: Python<'_>, items_max: usize) -> PyResult<Step> {
         let (core, source) = (&mut self.core, &mut self.source);
-        py.detach(|| match source {
-            Source::Tail(input) => core.advance(input.as_mut(), items_max),
+        let mut work = |items_max| match source {
+            Source::Tail(live) => core.advance(&mut live.input, items_max),
             Source::Tape(input) => core.advance(input.as_mut(), items_max),
             Source::Events(input) => core.advance(input, items_max),
-        })
+        };
+        match work(items_max.min(AT_HAND)) {
+            Ok(Step::Pause) if items_max > AT_HAND => py.detach(|| work(items_max)),
+            done => done,
+        }
         .map_err(errors::core)
     }
 
     /// Nothing is at hand: signals, damage, and for a live run the wait for more.
     fn pause(&mut self, py: Python<'_>) -> PyResult<()> {
         py.check_signals()?;
-        if let Source::Tail(input) = &mut self.source {
-            py.detach(|| input.wait(WAIT)).map_err(errors::store)?;
+        let begins = self.core.start.awaits() || self.core.market.lines.is_empty();
+        if let Source::Tail(live) = &mut self.source {
+            py.detach(|| live.wait(begins))?;
         }
         self.check_damage()
     }
 
-    /// Consumes what precedes market data, so that the instruments are known before the first view.
+    /// Consumes what precedes the first boundary, so that all instruments are known before the first view.
     fn prime(&mut self, py: Python<'_>) -> PyResult<()> {
         loop {
             let peeked = match &mut self.source {
-                Source::Tail(input) => input.peek(),
+                Source::Tail(live) => live.input.peek(),
                 Source::Tape(input) => input.peek(),
                 Source::Events(_) => return Ok(()),
             };
             match peeked.map_err(errors::core)? {
-                Peek::Item(Item::Record(r)) if matches!(r.kind, RecordKind::Frame | RecordKind::Stop) => return Ok(()),
+                Peek::Item(Item::Record(r)) if r.kind == RecordKind::Stop => return Ok(()),
+                Peek::Item(Item::Record(r)) if r.kind == RecordKind::Frame && !self.core.start.awaits() => {
+                    return Ok(());
+                }
                 Peek::Item(_) => {
                     self.advance(py, 1)?;
                 }

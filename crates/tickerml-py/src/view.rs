@@ -1,147 +1,133 @@
 //! A view as Python sees it: arrays that belong to NumPy, filled again only when nobody else holds them (rules.md 1).
 use crate::orders::{Fill, Gap, Order, Report, tuple_of};
 use numpy::{IxDyn, PyArray, PyArrayDyn, PyArrayMethods};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
 use tickerml_core::feature::{DEPTH, FEATURES};
-use tickerml_core::session::{self, Seen};
+use tickerml_core::session::{self, Seen, ViewCause};
 
-/// Views that are kept for use again: one with the caller, one being filled, and one to spare.
+/// Sets of arrays that are kept for use again: one with the caller, one being filled, and one to spare.
 const POOL_MAX: usize = 3;
 
-/// What is known at one decision point.
-#[pyclass(module = "tickerml._native")]
+/// What is known at one decision point. Frozen, so that Python reads the fields that are objects without a call: a loop reads a
+/// dozen of them at each step.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
 pub struct View {
-    #[pyo3(get)]
     index: u64,
-    #[pyo3(get)]
-    ts_ns: i64,
-    #[pyo3(get)]
-    cause: &'static str,
-    #[pyo3(get)]
+    ts_ns: Py<PyInt>,
+    cause: Py<PyString>,
     pos: u64,
-    #[pyo3(get)]
-    restarted: bool,
-    #[pyo3(get)]
+    restarted: Py<PyBool>,
     book_px: Py<PyArrayDyn<i64>>,
-    #[pyo3(get)]
     book_qty: Py<PyArrayDyn<i64>>,
-    #[pyo3(get)]
     features: Py<PyArrayDyn<f64>>,
-    #[pyo3(get)]
     state: Py<PyArrayDyn<u8>>,
-    #[pyo3(get)]
     age_ns: Py<PyArrayDyn<i64>>,
-    #[pyo3(get)]
     mark_e8: Py<PyArrayDyn<i64>>,
-    #[pyo3(get)]
     orders: Py<PyTuple>,
-    #[pyo3(get)]
     fills: Py<PyTuple>,
-    #[pyo3(get)]
     reports: Py<PyTuple>,
-    #[pyo3(get)]
     gaps: Py<PyTuple>,
-    #[pyo3(get)]
     funding: Py<PyTuple>,
 }
 
-/// Views that may be filled again.
+/// The arrays of one view.
+struct Arrays {
+    book_px: Py<PyArrayDyn<i64>>,
+    book_qty: Py<PyArrayDyn<i64>>,
+    features: Py<PyArrayDyn<f64>>,
+    state: Py<PyArrayDyn<u8>>,
+    age_ns: Py<PyArrayDyn<i64>>,
+    mark_e8: Py<PyArrayDyn<i64>>,
+}
+
+/// Arrays that may be filled again.
 pub struct Pool {
-    views: Vec<Py<View>>,
+    arrays: Vec<Arrays>,
     nothing: Py<PyTuple>,
     instruments: usize,
 }
 
 impl Pool {
-    /// No views yet.
+    /// No arrays yet.
     pub fn new(py: Python<'_>) -> Self {
-        Pool { views: Vec::new(), nothing: PyTuple::empty(py).unbind(), instruments: 0 }
+        Pool { arrays: Vec::new(), nothing: PyTuple::empty(py).unbind(), instruments: 0 }
     }
 
     /// The session's view as a Python object.
     pub fn view(&mut self, py: Python<'_>, from: &session::View) -> PyResult<Py<View>> {
         if self.instruments != from.seen.len() {
-            self.views.clear();
+            self.arrays.clear();
             self.instruments = from.seen.len();
         }
-        let free = self.views.iter().position(|view| is_free(py, view));
-        let view = match free {
-            Some(at) => self.views[at].clone_ref(py),
-            None => self.make(py)?,
-        };
-        view.borrow_mut(py).fill(py, from, &self.nothing)?;
-        Ok(view)
+        let free = self.arrays.iter().position(Arrays::is_free);
+        let at = free.map_or_else(|| self.make(py), Ok)?;
+        let arrays = &self.arrays[at];
+        arrays.fill(py, &from.seen);
+        Py::new(py, arrays.view(py, from, &self.nothing)?)
     }
 
-    fn make(&mut self, py: Python<'_>) -> PyResult<Py<View>> {
-        let n = self.instruments;
-        let view = Py::new(
-            py,
-            View {
-                index: 0,
-                ts_ns: 0,
-                cause: "step",
-                pos: 0,
-                restarted: false,
-                book_px: array(py, &[n, 2, DEPTH])?,
-                book_qty: array(py, &[n, 2, DEPTH])?,
-                features: array(py, &[n, FEATURES])?,
-                state: array(py, &[n])?,
-                age_ns: array(py, &[n])?,
-                mark_e8: array(py, &[n])?,
-                orders: self.nothing.clone_ref(py),
-                fills: self.nothing.clone_ref(py),
-                reports: self.nothing.clone_ref(py),
-                gaps: self.nothing.clone_ref(py),
-                funding: self.nothing.clone_ref(py),
-            },
-        )?;
-        if self.views.len() == POOL_MAX {
-            self.views.remove(0);
+    /// New arrays; gives their place.
+    fn make(&mut self, py: Python<'_>) -> PyResult<usize> {
+        let made = Arrays::new(py, self.instruments)?;
+        if self.arrays.len() == POOL_MAX {
+            self.arrays.remove(0);
         }
-        self.views.push(view.clone_ref(py));
-        Ok(view)
+        self.arrays.push(made);
+        Ok(self.arrays.len() - 1)
     }
 }
 
-/// True where only the pool holds the view and only the view holds its arrays.
-fn is_free(py: Python<'_>, view: &Py<View>) -> bool {
-    if !is_alone(view) {
-        return false;
+impl Arrays {
+    fn new(py: Python<'_>, n: usize) -> PyResult<Self> {
+        Ok(Arrays {
+            book_px: array(py, &[n, 2, DEPTH])?,
+            book_qty: array(py, &[n, 2, DEPTH])?,
+            features: array(py, &[n, FEATURES])?,
+            state: array(py, &[n])?,
+            age_ns: array(py, &[n])?,
+            mark_e8: array(py, &[n])?,
+        })
     }
-    let v = view.borrow(py);
-    [&v.book_px, &v.book_qty, &v.age_ns, &v.mark_e8].iter().all(|array| is_alone(array))
-        && is_alone(&v.features)
-        && is_alone(&v.state)
-}
 
-/// True where this is the only reference.
-fn is_alone<T>(object: &Py<T>) -> bool {
-    // SAFETY: the object is alive because we hold a reference; reading the count needs nothing more.
-    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) == 1 }
-}
+    /// True where nobody else holds one of them: no view, and nobody who took one from a view.
+    fn is_free(&self) -> bool {
+        [&self.book_px, &self.book_qty, &self.age_ns, &self.mark_e8].into_iter().all(is_alone)
+            && is_alone(&self.features)
+            && is_alone(&self.state)
+    }
 
-impl View {
-    fn fill(&mut self, py: Python<'_>, from: &session::View, nothing: &Py<PyTuple>) -> PyResult<()> {
-        (self.index, self.ts_ns, self.pos) = (from.index, from.ts_ns, from.pos);
-        (self.cause, self.restarted) = (from.cause.name(), from.restarted);
-        self.fill_arrays(py, &from.seen);
+    fn view(&self, py: Python<'_>, from: &session::View, nothing: &Py<PyTuple>) -> PyResult<View> {
         let or_nothing = |empty: bool, make: &dyn Fn() -> PyResult<Py<PyTuple>>| {
             if empty { Ok(nothing.clone_ref(py)) } else { make() }
         };
-        self.orders = or_nothing(from.orders.is_empty(), &|| tuple_of(py, &from.orders, |_, o| Order::from(o)))?;
-        self.reports = or_nothing(from.reports.is_empty(), &|| tuple_of(py, &from.reports, |_, r| Report::from(r)))?;
-        self.fills = or_nothing(from.reports.is_empty(), &|| {
-            let fills: Vec<_> = from.reports.iter().filter_map(|r| r.fill.as_ref()).collect();
-            tuple_of(py, &fills, |n, f| Fill::new(f, n as u32))
-        })?;
-        self.gaps = or_nothing(from.gaps.is_empty(), &|| tuple_of(py, &from.gaps, |_, g| Gap::from(g)))?;
-        Ok(())
+        let quiet = from.reports.is_empty();
+        Ok(View {
+            index: from.index,
+            ts_ns: PyInt::new(py, from.ts_ns).unbind(),
+            cause: cause(py, from.cause),
+            pos: from.pos,
+            restarted: PyBool::new(py, from.restarted).to_owned().unbind(),
+            book_px: self.book_px.clone_ref(py),
+            book_qty: self.book_qty.clone_ref(py),
+            features: self.features.clone_ref(py),
+            state: self.state.clone_ref(py),
+            age_ns: self.age_ns.clone_ref(py),
+            mark_e8: self.mark_e8.clone_ref(py),
+            orders: or_nothing(from.orders.is_empty(), &|| tuple_of(py, &from.orders, |_, o| Order::from(o)))?,
+            fills: or_nothing(quiet, &|| {
+                let fills: Vec<_> = from.reports.iter().filter_map(|r| r.fill.as_ref()).collect();
+                tuple_of(py, &fills, |n, f| Fill::new(f, n as u32))
+            })?,
+            reports: or_nothing(quiet, &|| tuple_of(py, &from.reports, |_, r| Report::from(r)))?,
+            gaps: or_nothing(from.gaps.is_empty(), &|| tuple_of(py, &from.gaps, |_, g| Gap::from(g)))?,
+            funding: nothing.clone_ref(py),
+        })
     }
 
-    fn fill_arrays(&self, py: Python<'_>, seen: &[Seen]) {
-        // SAFETY: `is_free` (or `make`) has just shown that nobody else holds these arrays, and the GIL is held.
+    fn fill(&self, py: Python<'_>, seen: &[Seen]) {
+        // SAFETY: `is_free` (or `new`) has just shown that nobody else holds these arrays, and the GIL is held.
         let (px, qty, features, state, age, mark) = unsafe {
             (
                 slice(py, &self.book_px),
@@ -153,9 +139,10 @@ impl View {
             )
         };
         for (n, one) in seen.iter().enumerate() {
-            for (at, level) in one.top.as_flattened().iter().enumerate() {
-                px[n * 2 * DEPTH + at] = level.0;
-                qty[n * 2 * DEPTH + at] = level.1;
+            let levels = n * 2 * DEPTH..(n + 1) * 2 * DEPTH;
+            let places = px[levels.clone()].iter_mut().zip(&mut qty[levels]);
+            for ((px, qty), level) in places.zip(one.top.as_flattened()) {
+                (*px, *qty) = *level;
             }
             features[n * FEATURES..(n + 1) * FEATURES].copy_from_slice(&one.features);
             state[n] = one.state as u8;
@@ -163,6 +150,23 @@ impl View {
             mark[n] = one.mark_e8;
         }
     }
+}
+
+/// The cause's name, one object for each.
+fn cause(py: Python<'_>, cause: ViewCause) -> Py<PyString> {
+    let name = match cause {
+        ViewCause::Step => intern!(py, "step"),
+        ViewCause::Report => intern!(py, "report"),
+        ViewCause::Stop => intern!(py, "stop"),
+    };
+    debug_assert!(*name == cause.name());
+    name.clone().unbind()
+}
+
+/// True where this is the only reference.
+fn is_alone<T>(object: &Py<T>) -> bool {
+    // SAFETY: the object is alive because we hold a reference; reading the count needs nothing more.
+    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) == 1 }
 }
 
 fn array<T: numpy::Element>(py: Python<'_>, shape: &[usize]) -> PyResult<Py<PyArrayDyn<T>>> {

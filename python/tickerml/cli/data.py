@@ -109,6 +109,26 @@ def convert(tape_or_run: str) -> None:
 
 
 @data.command()
+@click.argument("format_name", metavar="FORMAT", type=click.Choice(["hftbacktest-npz"]))
+@click.argument("path")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+)
+@click.option(
+    "--base-latency-ms", type=click.FloatRange(0, 60_000), default=5, show_default=True,
+    help="One way, of the fastest message: what the venue's clock is corrected with.",
+)  # fmt: skip
+@common
+def export(format_name: str, path: str, output: Path, base_latency_ms: float) -> None:
+    """Write one instrument's event files (files, a folder, a glob or a run) in another program's format."""
+    from tickerml.sinks.npz import export_npz
+    from tickerml.sources.lookup import find_events
+
+    result = export_npz(find_events((path,), globals_of().data_dir()), output, base_latency_ms)
+    emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {output}")
+
+
+@data.command()
 @click.argument("path")
 @click.option("--strict", is_flag=True, help="Exit 6 for a cut tail and for market gaps too.")
 @common

@@ -69,7 +69,7 @@ def replay(
 @click.command()
 @click.argument("events", nargs=-1, required=True)
 @click.option("--policy", required=True, help="hold, imbalance or grid.")
-@click.option("--profile", type=click.Choice(["hftbacktest"]), help="Not in this version.")
+@click.option("--profile", type=click.Choice(["hftbacktest"]), help="Its rules, for comparison.")
 @click.option("--allow-insample", is_flag=True, help="Use fitted parameters on the data that they were fitted to.")
 @_engine_options
 @common
@@ -86,12 +86,13 @@ def backtest(
 ) -> None:
     """Run event files through the engine: files, folders, globs or a run."""
     from tickerml import runner
+    from tickerml.profiles import PROFILES
     from tickerml.sources.lookup import find_events
 
-    if profile:
-        raise click.UsageError("--profile hftbacktest is not in this version; the shared profile is the only one")
     given = globals_of()
+    sets = (*PROFILES.get(profile or "", ()), *sets)
     files = find_events(events, given.data_dir())
     outputs = runner.Outputs(fills, orders)
-    result = runner.backtest(files, given.load(policy, sets), batch_events=batch_events, outputs=outputs)
+    loaded = given.load(policy, sets)
+    result = runner.backtest(files, loaded, profile=profile, batch_events=batch_events, outputs=outputs)
     emit(result, lambda: runner.summary_text(result))

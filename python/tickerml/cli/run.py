@@ -19,7 +19,7 @@ def _live_options(function: F) -> F:
             "--at", metavar="CONTROL_URL", help="Use the venues of a `tickerml venue serve`; data go to DATA/demo."
         ),
         click.option("--resume", metavar="RUN", help="Go on with this run."),
-        click.option("--new", is_flag=True, help="Start a new run even where an unfinished one matches."),
+        click.option("--new", is_flag=True, help="Start a new run with the configured balance, whatever ran before."),
         click.option(
             "--instrument", "instruments", type=INSTRUMENT, multiple=True, help="Exactly these; may be repeated."
         ),
@@ -46,7 +46,11 @@ def run(
     resume: str | None,
     at: str | None,
 ) -> None:
-    """Record and paper-trade until Ctrl-C or --duration, then say how to replay it."""
+    """Record and paper-trade until Ctrl-C or --duration, then say how to replay it.
+
+    The newest unfinished run with the same configuration, code and policy is gone on with. Where none matches, a new
+    run starts with the account of the newest run here: balances, positions, an open breaker. --new starts afresh.
+    """
     from tickerml import live
 
     _one_of(new, resume)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from tickerml.config.layers import did_you_mean
+
 __all__ = ["VENUES", "Config", "Exchanges", "Execution", "Model", "Risk", "Venue", "as_text"]
 
 VENUES = ("binance_spot", "binance_us", "binance_usdm", "binance_coinm")
@@ -59,9 +61,24 @@ def _url(*schemes: str) -> AfterValidator:
 
 
 def _clock(value: str) -> str:
-    if value != "causal" and not re.fullmatch(r"fixed:-?\d{1,18}", value):
+    if value not in ("causal", "fixed") and not re.fullmatch(r"fixed:-?\d{1,18}", value):
         raise ValueError(f"{value!r} is no clock; write causal, or fixed: and a number of nanoseconds")
     return value
+
+
+QUEUES = ("risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3", "prob_power3:3")
+"""The queue models; an exponent above 0 stands behind the colon."""
+
+
+def _queue(value: str) -> str:
+    family, _, exponent = value.partition(":")
+    if value in QUEUES[:3]:
+        return value
+    if family in ("prob_power", "prob_power2", "prob_power3"):
+        if re.fullmatch(r"\d{1,3}(\.\d{1,6})?", exponent) and float(exponent) > 0:
+            return value
+        raise ValueError(f"{value!r} needs a number above 0 behind the colon; write {family}:3")
+    raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, list(QUEUES))}")
 
 
 def _currency(value: str) -> str:
@@ -211,9 +228,9 @@ class Execution(Section):
 
     step_ms: Annotated[int, Field(ge=1, le=60_000)]
     depth: Literal[20]
-    queue: Literal["risk_averse"]
-    exchange: Literal["shared"]
-    report_rule: Literal["causal"]
+    queue: Annotated[str, AfterValidator(_queue)]
+    exchange: Literal["shared", "no_partial", "partial"]
+    report_rule: Literal["causal", "venue"]
     reorder_ms: Annotated[int, Field(ge=0, le=60_000)]
     clock: Annotated[str, AfterValidator(_clock)]
     base_latency_ms: LatencyMs

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from tickerml.errors import UnsoundDataError
+from tickerml.errors import ConfigError, UnsoundDataError
 from tickerml.portfolio.position import Position
-from tickerml.schema import LIVE, MONEY_PRECISION, POW10, UNDEF_I64, Fill, Funding, InstrumentInfo, View
+from tickerml.schema import (
+    LIVE,
+    MONEY_PRECISION,
+    POW10,
+    UNDEF_I64,
+    Fill,
+    Funding,
+    InstrumentInfo,
+    View,
+    decimal_text,
+)
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD"})
 """Currencies that equity counts at par. Results in others are converted at the mid of their first dollar instrument."""
@@ -49,6 +59,8 @@ class Portfolio:
     ----------
     balance : starting balance by currency, decimals.
     instruments : the session's, in its order.
+    carried : what another run's portfolio handed on with `carry`: this one goes on where that one was, and `balance`
+        counts for currencies that it did not have.
 
     Attributes
     ----------
@@ -57,11 +69,22 @@ class Portfolio:
     version : grows with every fill and every funding settlement.
     """
 
-    def __init__(self, balance: Mapping[str, Decimal | str], instruments: Sequence[InstrumentInfo]) -> None:
-        self._infos = tuple(instruments)
+    def __init__(
+        self,
+        balance: Mapping[str, Decimal | str],
+        instruments: Sequence[InstrumentInfo],
+        carried: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._count = len(instruments)
+        # Behind the session's instruments come those of which only the account knows: their results still count.
+        self._infos: tuple[InstrumentInfo, ...] = (
+            *instruments,
+            *(_unlisted(carried, {info.id for info in instruments}) if carried else ()),
+        )
         self._settles = tuple(info.base if info.kind == "inverse" else info.quote for info in self._infos)
         self._spot = tuple(info.kind == "spot" for info in self._infos)
-        self._start = {currency: _money(amount) for currency, amount in balance.items()}
+        start = {**balance, **(carried["start"] if carried else {})}
+        self._start = {currency: _money(amount) for currency, amount in start.items()}
         for currency in self._settles:
             self._start.setdefault(currency, 0)
         self._cash = {currency: self._start[currency] for currency in sorted(self._start)}
@@ -70,7 +93,7 @@ class Portfolio:
         for lots, currency, spot in zip(self._lots, self._settles, self._spot, strict=True):
             self._by_currency[currency].append((lots, spot))
         self._rates = {c: i for c in self._cash if c not in DOLLARS and (i := self._dollar_instrument(c)) is not None}
-        self.positions = [0] * len(self._infos)
+        self.positions = [0] * self._count
         self.version = 0
         self.start_e18 = sum(amount for currency, amount in self._start.items() if currency in DOLLARS)
         self.equity_e18 = self.peak_e18 = self.start_e18
@@ -80,6 +103,8 @@ class Portfolio:
         self._dollars = self.start_e18
         self._fixed: bytes | None = None
         self._bytes: bytes | None = None
+        if carried:
+            self._take(carried)
 
     # ---- what happened -------------------------------------------------------------------------------------------
 
@@ -92,7 +117,7 @@ class Portfolio:
                 self._post_fill(fill)
             for settlement in funding:
                 self._post_funding(settlement)
-            self._held = [i for i, qty in enumerate(self.positions) if qty]
+            self._held = [i for i, lots in enumerate(self._lots) if lots.qty]
             self._mark(view)
         elif self._held:
             self._mark(view)
@@ -139,7 +164,7 @@ class Portfolio:
         px, state = view.book_px.item, view.state.item
         moved = self._bytes is None
         for i in {*self._held, *self._rates.values()} if self._rates else self._held:
-            if state(i) == LIVE:
+            if i < self._count and state(i) == LIVE:
                 mark2 = px(i, 0, 0) + px(i, 1, 0)
                 if mark2 != self._lots[i].mark2:
                     self._lots[i].mark2 = mark2
@@ -211,7 +236,7 @@ class Portfolio:
         return _ratio(*self._worst)
 
     def _dollar_instrument(self, currency: str) -> int | None:
-        for i, info in enumerate(self._infos):
+        for i, info in enumerate(self._infos[: self._count]):
             if info.base == currency and info.quote in DOLLARS:
                 return i
         return None
@@ -262,17 +287,59 @@ class Portfolio:
         for lots in self._lots:
             lots.mark2 = next(rest)
         self.peak_e18, self._worst = next(rest), (next(rest), next(rest))
-        self.positions[:] = [lots.qty for lots in self._lots]
-        self._held = [i for i, qty in enumerate(self.positions) if qty]
-        self._fixed, self._bytes = None, state
+        self._taken()
+        self._bytes = state
+
+    def _taken(self) -> None:
+        """Works out what follows from cash and lots that were set from outside, and that they balance."""
+        self.positions[:] = [lots.qty for lots in self._lots[: self._count]]
+        self._held = [i for i, lots in enumerate(self._lots) if lots.qty]
+        self._fixed = self._bytes = None
         self._dollars = sum(cash for currency, cash in self._cash.items() if currency in DOLLARS)
         for currency in self._cash:
             self._check(currency)
         self.equity_e18 = self._equity()
 
+    # ---- what another run goes on from -------------------------------------------------------------------------------
+
+    def carry(self) -> dict[str, Any]:
+        """The account by names, in exact text: what a run with other instruments or other code can go on from."""
+        return {
+            "start": {currency: decimal_text(amount, MONEY_PRECISION) for currency, amount in self._start.items()},
+            "cash": {currency: decimal_text(amount, MONEY_PRECISION) for currency, amount in self._cash.items()},
+            "peak": decimal_text(self.peak_e18, MONEY_PRECISION),
+            "worst": [decimal_text(amount, MONEY_PRECISION) for amount in self._worst],
+            "lots": [_named(lots) for lots in self._lots if any(getattr(lots, name) for name in _FIELDS)],
+        }
+
+    def _take(self, carried: Mapping[str, Any]) -> None:
+        """Goes on from what `carry` gave.
+
+        Raises
+        ------
+        ConfigError
+            When a quantity cannot be held in the instrument's present steps.
+        Broken
+            When it does not balance.
+        """
+        for currency, amount in carried["cash"].items():
+            self._cash[currency] = _money(amount)
+        lots_of = {lots.info.id: lots for lots in self._lots}
+        for row in carried["lots"]:
+            _set(lots_of[row["instrument"]], row)
+        self.peak_e18 = _money(carried["peak"])
+        self._worst = (_money(carried["worst"][0]), _money(carried["worst"][1]))
+        self._taken()
+
+    @property
+    def unlisted(self) -> list[str]:
+        """Instruments that are held and that this run does not have: they cannot be valued or closed."""
+        return [lots.info.id for lots in self._lots[self._count :] if lots.qty]
+
 
 _SUMS: Final = ("realised", "fees", "funding")
-_FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding")
+_AMOUNTS: Final = ("cost", "traded", "realised", "fees", "funding")
+_FIELDS: Final = ("qty", *_AMOUNTS)
 
 
 def _encode(numbers: Sequence[int]) -> bytes:
@@ -282,11 +349,67 @@ def _encode(numbers: Sequence[int]) -> bytes:
         raise Broken(f"an amount leaves {8 * WIDTH} bits: {max(numbers, key=abs)}") from None
 
 
+class Known(NamedTuple):
+    """What the account needs to know of an instrument."""
+
+    id: str
+    kind: str
+    base: str
+    quote: str
+    price_precision: int
+    qty_precision: int
+    contract_size_e18: int
+
+
+def _unlisted(carried: Mapping[str, Any], listed: set[str]) -> list[Any]:
+    """The instruments of a carried account that are not among the session's."""
+    rows = [row for row in carried["lots"] if row["instrument"] not in listed]
+    return [
+        Known(
+            row["instrument"], row["kind"], row["base"], row["quote"], row["price_precision"], row["qty_precision"],
+            _money(row["contract_size"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _named(lots: Position) -> dict[str, Any]:
+    info = lots.info
+    return {
+        "instrument": info.id, "kind": info.kind, "base": info.base, "quote": info.quote,
+        "price_precision": info.price_precision, "qty_precision": info.qty_precision,
+        "contract_size": decimal_text(info.contract_size_e18, MONEY_PRECISION),
+        "qty": decimal_text(lots.qty, info.qty_precision),
+        "mark2": None if lots.mark2 == UNDEF_I64 else decimal_text(lots.mark2, info.price_precision),
+        **{name: decimal_text(getattr(lots, name), MONEY_PRECISION) for name in _AMOUNTS},
+    }  # fmt: skip
+
+
+def _set(lots: Position, row: Mapping[str, Any]) -> None:
+    info = lots.info
+    qty, rest = _scaled(row["qty"], info.qty_precision)
+    if rest:
+        decimals = info.qty_precision
+        raise ConfigError([f"{info.id}: {row['qty']} are held, and its steps now have {decimals} decimals; start afresh"
+                           " with --new"])  # fmt: skip
+    lots.qty = qty
+    # A coarser price scale costs the mark its last digits until the next mid.
+    lots.mark2 = UNDEF_I64 if row["mark2"] is None else _scaled(row["mark2"], info.price_precision)[0]
+    for name in _AMOUNTS:
+        setattr(lots, name, _money(row[name]))
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole > 0 else 0.0
 
 
 def _money(amount: Decimal | str) -> int:
-    scaled = Decimal(amount).scaleb(MONEY_PRECISION)
-    assert scaled == scaled.to_integral_value(), f"a balance has at most 18 decimals: {amount}"
-    return int(scaled)
+    scaled, rest = _scaled(format(Decimal(amount), "f"), MONEY_PRECISION)
+    assert not rest, f"a balance has at most 18 decimals: {amount}"
+    return scaled
+
+
+def _scaled(text: str, precision: int) -> tuple[int, bool]:
+    """Decimal text as an integer of 10^-precision, whatever its length, and whether digits were left over."""
+    whole, _, part = text.partition(".")
+    return int(whole + part[:precision].ljust(precision, "0")), bool(part[precision:].strip("0"))

@@ -64,6 +64,8 @@ class Rules(Protocol):
     def short_spot(self) -> bool: ...
     @property
     def leverage_max(self) -> Fraction: ...
+    @property
+    def any_book(self) -> bool: ...
 
 
 class Keeper(Protocol):
@@ -172,7 +174,7 @@ class Desk:
         if kind not in INTENT_KINDS or kind == CANCEL or side not in (1, -1) or qty <= 0 or (px <= 0 and not market):
             return Reason.BAD_INTENT, f"kind {kind} side {side} price {px} quantity {qty}"
         line = self._lines.get(i) or self._line(i)
-        if line.block:
+        if line.block and not self._keeper.limits.any_book:
             return line.block
         if market:
             px = line.ask if side > 0 else line.bid

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
 from tickerml.risk.desk import Account, Desk, Reason, Terms
 from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Refused, View
 
-__all__ = ["Account", "Limits", "Reason", "Risk"]
+__all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
 _NOTHING: Final[tuple[Sequence[Intent], Sequence[Refused]]] = ((), ())
 
@@ -33,6 +33,7 @@ class Limits(NamedTuple):
     book_age_ms_max : oldest last frame of the instrument's connection.
     short_spot : whether spot may be sold that is not held.
     leverage_max : largest worth of all contracts with their open orders, as a multiple of equity.
+    any_book : whether a book that is not Live is traded on, as a simulator without states of books does.
     """
 
     position_frac_max: Fraction = Fraction(1, 4)
@@ -41,6 +42,19 @@ class Limits(NamedTuple):
     book_age_ms_max: int = 5000
     short_spot: bool = False
     leverage_max: Fraction = Fraction(1)
+    any_book: bool = False
+
+
+UNBOUND: Final = Limits(
+    position_frac_max=Fraction(10**9),
+    drawdown_frac_max=Fraction(10**9),
+    order_quote_min=Decimal(0),
+    book_age_ms_max=10**12,
+    short_spot=True,
+    leverage_max=Fraction(10**9),
+    any_book=True,
+)
+"""Limits that never bind: for comparisons only (simulation.md 2, "Comparison")."""
 
 
 class Risk:
@@ -98,6 +112,15 @@ class Risk:
         limit, peak = self.limits.drawdown_frac_max, portfolio.peak_e18
         if (peak - portfolio.equity_e18) * limit.denominator >= limit.numerator * peak:
             self.tripped, self.tripped_ts_ns = True, view.ts_ns
+
+    def carry(self) -> dict[str, Any]:
+        """The breaker, for a run that goes on from this one's account."""
+        return {"tripped_ts_ns": self.tripped_ts_ns if self.tripped else None}
+
+    def take(self, carried: Mapping[str, Any]) -> None:
+        """Goes on from what `carry` gave: an open breaker stays open."""
+        opened = carried["tripped_ts_ns"]
+        self.tripped, self.tripped_ts_ns = opened is not None, opened or 0
 
     def state(self) -> bytes:
         """The breaker: 1 byte and the time at which it opened."""

@@ -57,6 +57,7 @@ class Ledger:
     Attributes
     ----------
     committed_pos, committed_view : the cursor on disk; a checkpoint waits for it. -1 before the first commit.
+    account : gives the account at a view as text, where a later run may go on from it; kept with each portfolio row.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Ledger:
         first_view: int = 0,
         interval_s: float = 1.0,
     ) -> None:
+        self.account: Callable[[View], str] | None = None
         self._infos = tuple(instruments)
         self._durable_pos = durable_pos
         self._interval_s = interval_s
@@ -91,9 +93,11 @@ class Ledger:
         self._raise()
         rows = [*self._orders(view, approved), *self._fills(view), *self._gaps(view)]
         rows += self._refusals(view, refused)
-        rows += self._portfolio(view, portfolio)
+        changed = list(self._portfolio(view, portfolio))
+        rows += changed
         if rows:
-            self._queue.put(Step(view.index, view.pos, view.ts_ns, rows))
+            account = self.account(view) if changed and self.account else ""
+            self._queue.put(Step(view.index, view.pos, view.ts_ns, rows, account))
 
     def mark(self, view: View) -> None:
         """Moves the cursor to this view when it is durable, rows or none: what a checkpoint at this view waits for."""

@@ -29,17 +29,32 @@ text.
 
 
 class Step(NamedTuple):
-    """One view's rows: (table, n, values from `cause_pos` on)."""
+    """One view's rows: (table, n, values from `cause_pos` on), and where it changed, the account as text."""
 
     view: int
     gate_pos: int
     ts_ns: int
     rows: list[tuple[str, int, tuple[Any, ...]]]
+    account: str = ""
 
 
 def disk_full(error: sqlite3.Error) -> bool:
     """Whether there was no room: nothing was written, and the same commit may be tried again."""
     return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def last_account(path: Path, run: str) -> str | None:
+    """The account of a run as its ledger last committed it; None where it has none."""
+    if not path.is_file():
+        return None
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        found = db.execute("SELECT state FROM account WHERE run=?", (run,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    finally:
+        db.close()
+    return str(found[0]) if found else None
 
 
 class Store:
@@ -79,6 +94,7 @@ class Store:
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS cursor (run TEXT PRIMARY KEY, view INTEGER, pos INTEGER, ts_ns INTEGER)"
         )
+        self._db.execute("CREATE TABLE IF NOT EXISTS account (run TEXT PRIMARY KEY, view INTEGER, state TEXT)")
         self._db.execute(f"PRAGMA user_version={VERSION}")
         self._db.execute("COMMIT")
         found = self._db.execute("SELECT view, pos FROM cursor WHERE run=?", (self._run,)).fetchone()
@@ -105,6 +121,9 @@ class Store:
             cursor = max(self.cursor, (last.view, last.gate_pos))
             if cursor != self.cursor:
                 self._db.execute("REPLACE INTO cursor VALUES (?, ?, ?, ?)", (self._run, *cursor, last.ts_ns))
+            if accounts := [step for step in steps if step.account and step.view > self._met_view]:
+                row = (self._run, accounts[-1].view, accounts[-1].account)
+                self._db.execute("REPLACE INTO account VALUES (?, ?, ?)", row)
             self._db.execute("COMMIT")
         except BaseException:
             self._met, self._all_met = before

@@ -12,7 +12,7 @@ from typing import Any
 from tickerml.errors import NotFoundError, TickerError
 from tickerml.sources.lookup import RUN
 
-__all__ = ["PINNED", "choose_run"]
+__all__ = ["PINNED", "choose_run", "newest_first"]
 
 PINNED = ("command", "config_hash", "code_version", "policy")
 """What a run is pinned to (rules.md 3): where one differs, another run starts."""
@@ -33,14 +33,14 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
     if resume is not None:
         return _named(data, wanted, resume), True
     if not new:
-        for info in _newest_first(data):
+        for info in newest_first(data):
             if info.get("state") == "running" and _differs(info, wanted) == []:
                 return str(info["run"]), True
     return _new_name(), False
 
 
 def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
-    info = next((i for i in _newest_first(data) if i["run"] == run), None)
+    info = next((i for i in newest_first(data) if i["run"] == run), None)
     if info is None:
         raise NotFoundError(f"--resume {run}: no such run in {data}; `tickerml data list` shows what there is")
     if info.get("state") != "running":
@@ -54,7 +54,8 @@ def _differs(info: Mapping[str, Any], wanted: Mapping[str, str]) -> list[str]:
     return [key.replace("_", " ") for key in PINNED if info.get(key, "") != wanted[key]]
 
 
-def _newest_first(data: Path) -> Iterator[dict[str, Any]]:
+def newest_first(data: Path) -> Iterator[dict[str, Any]]:
+    """What `run.json` says of each run."""
     for path in sorted((data / "runs").glob("*/run.json"), reverse=True):
         if not RUN.fullmatch(path.parent.name):
             continue

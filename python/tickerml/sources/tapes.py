@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tickerml.errors import NotFoundError
 from tickerml.progress import bar
 from tickerml.sources.lookup import find_tape
+from tickerml.version import code_version
 
 if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
@@ -40,7 +41,7 @@ def import_files(
         raise NotFoundError("\n".join(missing))
     begin = time.perf_counter()
     options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": secrets.randbits(16),
-               "code_version": _native.CODE_VERSION, **steps}  # fmt: skip
+               "code_version": code_version(), **steps}  # fmt: skip
     with bar(f"importing {len(files)} files", lambda: None):
         report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
     tape = Path(report["tape"])
@@ -101,7 +102,7 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
     run, segments = tape.name, _Segments(tape)
     events = _native.TapeEvents(tape)
     files: dict[str, EventFiles] = {}
-    meta = {"source": _source(data, run), "code_version": _native.CODE_VERSION}
+    meta = {"source": _source(data, run), "code_version": code_version()}
     at = [0]
     with bar("event files", lambda: at[0] / len(segments)), ExitStack() as stack:
         for segment, text, columns in _closed(events, segments):

@@ -115,8 +115,9 @@ impl Levels {
         }
     }
 
+    /// The greatest key strictly below `key`.
     #[inline]
-    fn below(&self, key: i64) -> Option<i64> {
+    pub fn below(&self, key: i64) -> Option<i64> {
         let near = self.tree.below(key);
         if self.far.is_empty() {
             return near;

@@ -65,7 +65,7 @@ impl Tree {
     /// The greatest key below `key`.
     #[inline]
     pub fn below(&self, key: i64) -> Option<i64> {
-        if key <= self.base {
+        if key <= self.base || self.span == 0 {
             return None;
         }
         // The word of the key before, that key included; then, layer by layer, the words strictly before.

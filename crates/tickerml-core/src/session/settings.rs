@@ -1,7 +1,7 @@
 //! Execution settings by the names of `contract.md`: a flat JSON object, checked whole before anything runs.
 use crate::error::{Error, Result};
 use crate::instrument::Venue;
-use crate::sim::{Fees, Latency, QueueModel};
+use crate::sim::{ClockKind, Exchange, Fees, Latency, QueueModel, ReportRule, Rules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +29,14 @@ struct Raw {
     queue: String,
     #[serde(default = "shared")]
     exchange: String,
+    #[serde(default = "causal")]
+    report_rule: String,
+    #[serde(default = "causal")]
+    clock: String,
+    #[serde(default = "reorder_ms")]
+    reorder_ms: serde_json::Number,
+    #[serde(default = "base_latency_ms")]
+    base_latency_ms: serde_json::Number,
     decision_ms: serde_json::Number,
     entry_ms: PerVenue,
     response_ms: PerVenue,
@@ -44,19 +52,27 @@ fn shared() -> String {
     "shared".to_owned()
 }
 
+fn causal() -> String {
+    "causal".to_owned()
+}
+
+fn reorder_ms() -> serde_json::Number {
+    250.into()
+}
+
+fn base_latency_ms() -> serde_json::Number {
+    5.into()
+}
+
 /// What a session needs to know besides its input. Keys that belong to others (balance, short_spot, ...) are not read here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Time between timed decisions, ns.
     pub step_ns: i64,
     /// From a view's time to the sending of what was decided on it, ns.
     pub decision_ns: i64,
-    /// Latency of requests and reports.
-    pub latency: Latency,
-    /// Fees.
-    pub fees: Fees,
-    /// Model of the queue ahead.
-    pub queue: QueueModel,
+    /// What the simulated venues are told.
+    pub rules: Rules,
 }
 
 impl Settings {
@@ -70,11 +86,8 @@ impl Settings {
         if !(1..=60_000).contains(&raw.step_ms) {
             return Err(bad("step_ms", "must be 1 to 60000"));
         }
-        let queue = QueueModel::from_name(&raw.queue)
-            .ok_or_else(|| bad("queue", &format!("{:?} is not known; this version has risk_averse", raw.queue)))?;
-        if raw.exchange != "shared" {
-            return Err(bad("exchange", &format!("{:?} is not known; this version has shared", raw.exchange)));
-        }
+        let exchange = word("exchange", &raw.exchange, &EXCHANGES)?;
+        let report_rule = word("report_rule", &raw.report_rule, &REPORT_RULES)?;
         let mut latency = BTreeMap::new();
         let mut fees = BTreeMap::new();
         for venue in Venue::ALL {
@@ -88,14 +101,49 @@ impl Settings {
             };
             fees.insert(venue, (fee("maker_bps", &raw.maker_bps)?, fee("taker_bps", &raw.taker_bps)?));
         }
+        let ns = |key: &str, value: &serde_json::Number| milliseconds(key, &value.to_string());
         Ok(Settings {
             step_ns: raw.step_ms * 1_000_000,
-            decision_ns: milliseconds("decision_ms", &raw.decision_ms.to_string())?,
-            latency: Latency::new(latency),
-            fees: Fees::new(&fees)?,
-            queue,
+            decision_ns: ns("decision_ms", &raw.decision_ms)?,
+            rules: Rules {
+                latency: Latency::new(latency),
+                fees: Fees::new(&fees)?,
+                queue: QueueModel::from_name(&raw.queue)?,
+                exchange,
+                report_rule,
+                reorder_ns: ns("reorder_ms", &raw.reorder_ms)?,
+                base_latency_ns: ns("base_latency_ms", &raw.base_latency_ms)?,
+                clock: clock(&raw.clock)?,
+            },
         })
     }
+}
+
+const EXCHANGES: [(&str, Exchange); 3] =
+    [("shared", Exchange::Shared), ("no_partial", Exchange::NoPartial), ("partial", Exchange::Partial)];
+const REPORT_RULES: [(&str, ReportRule); 2] = [("causal", ReportRule::Causal), ("venue", ReportRule::Venue)];
+
+/// One of a few words.
+fn word<T: Copy>(key: &str, given: &str, known: &[(&str, T)]) -> Result<T> {
+    let names: Vec<&str> = known.iter().map(|k| k.0).collect();
+    known
+        .iter()
+        .find(|k| k.0 == given)
+        .map(|k| k.1)
+        .ok_or_else(|| bad(key, &format!("{given:?} is not known; write {}", names.join(" or "))))
+}
+
+/// `causal`, `fixed:` and the offset in ns, or `fixed` for the least of a whole input.
+fn clock(given: &str) -> Result<ClockKind> {
+    match given {
+        "causal" => return Ok(ClockKind::Causal),
+        "fixed" => return Ok(ClockKind::Least),
+        _ => {}
+    }
+    let offset = given.strip_prefix("fixed:").and_then(|ns| ns.parse().ok()).filter(|ns: &i64| ns.abs() < 1 << 60);
+    offset.map(ClockKind::Fixed).ok_or_else(|| {
+        bad("clock", &format!("{given:?} is no clock; write causal, or fixed: and a number of nanoseconds"))
+    })
 }
 
 fn bad(key: &str, reason: &str) -> Error {
@@ -122,8 +170,8 @@ mod tests {
     fn good_settings_are_read() {
         let s = Settings::from_json(GOOD).unwrap();
         assert_eq!((s.step_ns, s.decision_ns), (100_000_000, 1_000_000));
-        assert_eq!(s.latency.entry_ns(Venue::BinanceCoinm), 40_000_000);
-        assert_eq!(s.latency.response_ns(Venue::BinanceSpot), 10_500_000);
+        assert_eq!(s.rules.latency.entry_ns(Venue::BinanceCoinm), 40_000_000);
+        assert_eq!(s.rules.latency.response_ns(Venue::BinanceSpot), 10_500_000);
     }
 
     #[test]

@@ -55,12 +55,16 @@ impl Seen {
         }
     }
 
-    pub(super) fn read(&mut self, line: &mut Line, ts_ns: i64) {
+    /// The trade flow is that of the step: a view between two boundaries shows it so far and does not end it.
+    pub(super) fn read(&mut self, line: &mut Line, ts_ns: i64, cause: ViewCause) {
         self.state = line.state;
         self.age_ns = if line.last_frame_ns == 0 { i64::MAX } else { ts_ns - line.last_frame_ns };
         self.mark_e8 = line.mark_e8;
         crate::feature::read_top(&line.book, &mut self.top);
-        let flow = std::mem::take(&mut line.trade_flow_lots);
+        let flow = line.trade_flow_lots;
+        if cause == ViewCause::Step {
+            line.trade_flow_lots = 0;
+        }
         self.features = if line.is_live() {
             crate::feature::feature_row(&self.top, flow, line.scale())
         } else {

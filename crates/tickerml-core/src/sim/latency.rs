@@ -26,10 +26,10 @@ impl Latency {
     }
 }
 
-/// Things on their way, first in first out for each venue: nothing overtakes (simulation.md 1).
+/// Things on their way, first in first out for each instrument: nothing overtakes (simulation.md 1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wire<T> {
-    lanes: BTreeMap<Venue, VecDeque<(i64, T)>>,
+    lanes: BTreeMap<u16, VecDeque<(i64, T)>>,
     next_ns: i64,
 }
 
@@ -40,8 +40,8 @@ impl<T> Wire<T> {
     }
 
     /// Sends `item` to arrive at `at_ns`, or with the one still queued if that is later.
-    pub fn send(&mut self, venue: Venue, at_ns: i64, item: T) {
-        let lane = self.lanes.entry(venue).or_default();
+    pub fn send(&mut self, instrument: u16, at_ns: i64, item: T) {
+        let lane = self.lanes.entry(instrument).or_default();
         let at_ns = lane.back().map_or(at_ns, |(last, _)| at_ns.max(*last));
         lane.push_back((at_ns, item));
         self.next_ns = self.next_ns.min(at_ns);
@@ -53,7 +53,7 @@ impl<T> Wire<T> {
         self.next_ns
     }
 
-    /// The next thing to arrive, with its time; ties go by the order of the venues.
+    /// The next thing to arrive, with its time; ties go by the order of the instruments.
     pub fn take(&mut self) -> Option<(i64, T)> {
         let due = self.next_ns;
         let lane = self.lanes.values_mut().find(|lane| lane.front().is_some_and(|(at, _)| *at == due))?;
@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn nothing_overtakes() {
         let mut wire = Wire::new();
-        wire.send(Venue::BinanceSpot, 100, 'a');
-        wire.send(Venue::BinanceSpot, 50, 'b');
-        wire.send(Venue::BinanceUsdm, 70, 'c');
+        wire.send(0, 100, 'a');
+        wire.send(0, 50, 'b');
+        wire.send(1, 70, 'c');
         let order: Vec<_> = std::iter::from_fn(|| wire.take()).collect();
         assert_eq!(order, [(70, 'c'), (100, 'a'), (100, 'b')]);
         assert_eq!(wire.next_ns(), i64::MAX);

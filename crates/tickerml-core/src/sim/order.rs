@@ -1,4 +1,5 @@
 //! Orders, fills and reports: what passes between a policy and the simulated venue.
+use super::queue::Place;
 use serde::{Deserialize, Serialize};
 
 /// How an order meets the book.
@@ -13,6 +14,8 @@ pub enum OrderKind {
     Market = 3,
     /// Takes what it can at its price or better, the rest expires.
     Ioc = 4,
+    /// Takes its whole quantity at its price or better, or expires.
+    Fok = 6,
 }
 
 impl OrderKind {
@@ -23,6 +26,7 @@ impl OrderKind {
             2 => OrderKind::PostOnly,
             3 => OrderKind::Market,
             4 => OrderKind::Ioc,
+            6 => OrderKind::Fok,
             _ => return None,
         })
     }
@@ -45,6 +49,14 @@ impl Side {
     /// +1 or -1.
     pub const fn sign(self) -> i64 {
         self as i64
+    }
+
+    /// The other side.
+    pub const fn opposite(self) -> Side {
+        match self {
+            Side::Buy => Side::Sell,
+            Side::Sell => Side::Buy,
+        }
     }
 }
 
@@ -87,7 +99,7 @@ pub enum Known {
 }
 
 /// An order, with the venue's truth and our knowledge of it apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// Dense in the run, from 1.
     pub id: u64,
@@ -111,12 +123,32 @@ pub struct Order {
     pub venue_leaves: i64,
     /// Waiting in the venue's book.
     pub resting: bool,
-    /// Quantity ahead in the queue; [`AHEAD_UNKNOWN`] until a true book says.
-    pub ahead: i64,
+    /// Where it stands in its level's queue, as estimated.
+    pub place: Place,
+    /// Quantity ahead just before the last print that reached it, scaled.
+    pub(super) ahead_at_fill: i64,
+    /// Scaled quantity of one base unit.
+    pub(super) unit: f64,
 }
 
-/// Queue position of an order placed while the book was not true.
+/// Quantity ahead of an order placed while the book was not true.
 pub const AHEAD_UNKNOWN: i64 = i64::MAX;
+
+impl Order {
+    /// Estimate of the quantity ahead, scaled; [`AHEAD_UNKNOWN`] until a true book says, and until the venue's word that the order
+    /// waits has reached us.
+    pub fn ahead_known(&self) -> i64 {
+        if self.known == Known::Pending { AHEAD_UNKNOWN } else { self.ahead() }
+    }
+
+    /// The same as the venue has it.
+    pub(super) fn ahead(&self) -> i64 {
+        if self.place.front.is_infinite() {
+            return AHEAD_UNKNOWN;
+        }
+        (self.place.front.max(0.0) * self.unit).round() as i64
+    }
+}
 
 /// What happened to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,9 +254,9 @@ pub struct Fill {
     pub maker: bool,
     /// Fee in the quote currency x 10^18; above zero is paid.
     pub fee_e18: i128,
-    /// Venue's time of its cause, ns.
+    /// When it happened at the venue, corrected to our clock, ns.
     pub ts_event_ns: i64,
-    /// When it happened on our clock, ns.
+    /// When its report reached us, ns.
     pub ts_recv_ns: i64,
     /// Quantity ahead just before, scaled; 0 for a taker.
     pub ahead_qty: i64,

@@ -55,7 +55,9 @@ impl<T: Tape> Supervisor<T> {
                 true
             }
             Err(error) => {
-                self.errors.push(format!("{}: exchangeInfo refused: {error}", self.plan.venues[venue].venue));
+                let (name, host) = (config.venue, config.rest_url.clone());
+                self.note_failure(venue, &host, &format!("exchangeInfo refused: {error}"));
+                self.errors.push(format!("{name}: exchangeInfo refused: {error}"));
                 false
             }
         }
@@ -71,6 +73,7 @@ impl<T: Tape> Supervisor<T> {
             }
         }
         if before.is_empty() {
+            self.venues[venue].contact.since_ns = now_ns;
             self.open_venue(venue, now_ns);
         }
     }
@@ -101,10 +104,7 @@ impl<T: Tape> Supervisor<T> {
                 self.drop_lane(lane, now_ns, "venue blocked", Phase::Idle);
             }
         }
-        if self.venues.iter().all(|v| v.blocked.is_some()) {
-            let all: Vec<&str> = self.venues.iter().filter_map(|v| v.blocked.as_deref()).collect();
-            self.fatal = Some(all.join("; "));
-        }
+        self.end_without_venues();
     }
 }
 

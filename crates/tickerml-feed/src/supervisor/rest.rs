@@ -1,4 +1,5 @@
 //! REST requests: when they go out, what their records hold, and what an answer means.
+use super::venues::explain;
 use super::{Action, Supervisor};
 use crate::rest::{RestAnswer, Sent, What};
 use crate::tape_port::Tape;
@@ -85,8 +86,10 @@ impl<T: Tape> Supervisor<T> {
         }
         if answer.status != 200 {
             self.counters.rest_errors += 1;
-            let what = self.describe(venue, sent.what);
-            self.errors.push(format!("{what}: {}", explain(answer)));
+            let (what, why) = (self.describe(venue, sent.what), explain(answer));
+            let host = self.plan.venues[venue].rest_url.clone();
+            self.note_failure(venue, &host, &why);
+            self.errors.push(format!("{what}: {why}"));
         }
         let done = match sent.what {
             What::ExchangeInfo { all } => self.apply_metadata(venue, all, answer, now_ns),
@@ -188,14 +191,4 @@ fn symbols_query(venue: Venue, symbols: &[String]) -> String {
 fn escape(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-/// Why an answer is of no use, with the venue's own words where it is short.
-fn explain(answer: &RestAnswer) -> String {
-    const WORDS_MAX: usize = 160;
-    if answer.status == 0 {
-        return answer.error.clone();
-    }
-    let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(WORDS_MAX)]).replace(['\r', '\n'], " ");
-    format!("HTTP {} {text}", answer.status)
 }

@@ -35,6 +35,7 @@ impl<T: Tape> Supervisor<T> {
         let retire_ns = RETIRE_NS - self.rng.upto(RETIRE_SPREAD_NS);
         self.lanes[lane].opened(now_ns, retire_ns);
         let (shard, side) = (self.lanes[lane].shard, self.lanes[lane].side);
+        self.venues[self.shards[shard].plan.venue].contact.reached = true;
         self.connect_record(lane, now_ns);
         self.shards[shard].lives.iter_mut().for_each(|life| life.on_open(now_ns));
         if !self.lane_open(shard, 1 - side) {
@@ -79,14 +80,16 @@ impl<T: Tape> Supervisor<T> {
         }
         let text = format!("{}: {}", self.slot_name(lane), end.reason);
         self.errors.push(text);
+        let venue = self.shards[self.lanes[lane].shard].plan.venue;
+        let host = self.shards[self.lanes[lane].shard].plan.url.split("/stream").next().unwrap_or_default().to_owned();
+        self.note_failure(venue, &host, &end.reason);
         if matches!(end.status, 451 | 403) {
-            let venue = self.shards[self.lanes[lane].shard].plan.venue;
             self.block_venue(venue, end.status, self.plan.venues[venue].ws_url.clone(), now_ns);
             return;
         }
         if matches!(end.status, 429 | 418) {
             let wait_ns = end.retry_after_s.map_or(RETRY_AFTER_NS, |s| s.clamp(1, PAUSE_MAX_S) * 1_000_000_000);
-            let venue = &mut self.venues[self.shards[self.lanes[lane].shard].plan.venue];
+            let venue = &mut self.venues[venue];
             venue.connect_after_ns = venue.connect_after_ns.max(now_ns + wait_ns);
         }
         self.fail_lane(lane, now_ns, &end.reason);

@@ -3,4 +3,5 @@ mod faults;
 mod rig;
 mod rules;
 mod rules_tape;
+mod rules_venues;
 mod world;

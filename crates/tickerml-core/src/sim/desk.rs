@@ -1,0 +1,162 @@
+//! Our orders, and what passes between us and the simulated venues: requests out, reports back.
+use super::clock::ClockKind;
+use super::fee::Fees;
+use super::latency::{Latency, Wire};
+use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
+use super::queue::QueueModel;
+use crate::instrument::Instrument;
+use crate::units::notional;
+use serde::{Deserialize, Serialize};
+
+/// Whose rules an order meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exchange {
+    /// Ours: a print is one budget, and no fill exceeds what was printed or shown (simulation.md 3).
+    Shared,
+    /// hftbacktest's without partial fills (simulation.md 2).
+    NoPartial,
+    /// hftbacktest's with partial fills.
+    Partial,
+}
+
+/// When a report may be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportRule {
+    /// Never before what it rests on has arrived here.
+    Causal,
+    /// At the venue's time + response latency, whatever has arrived: for comparison, over recordings only.
+    Venue,
+}
+
+/// Everything configurable about the simulated venues.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Latency of requests and reports.
+    pub latency: Latency,
+    /// Fees.
+    pub fees: Fees,
+    /// Model of the queue ahead.
+    pub queue: QueueModel,
+    /// Whose rules.
+    pub exchange: Exchange,
+    /// When reports may be known.
+    pub report_rule: ReportRule,
+    /// How much longer than others a message of the same venue time may take, ns.
+    pub reorder_ns: i64,
+    /// One way, of the fastest message, ns.
+    pub base_latency_ns: i64,
+    /// The venue's clock against ours.
+    pub clock: ClockKind,
+}
+
+/// When and by what something happens at a venue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Corrected venue time, ns.
+    pub at_ns: i64,
+    /// Our time when it is computed: nothing may be known earlier. `i64::MIN` under [`ReportRule::Venue`].
+    pub known_ns: i64,
+    /// Record that it rests on.
+    pub pos: u64,
+}
+
+/// Our side of the counter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Desk {
+    /// Every order that has not ended for us, by id.
+    pub orders: Vec<Order>,
+    /// Reports under way to us.
+    pub reports: Wire<Report>,
+    pub rules: Rules,
+}
+
+impl Desk {
+    pub fn find(&self, id: u64) -> Option<usize> {
+        self.orders.binary_search_by_key(&id, |o| o.id).ok()
+    }
+
+    /// Our knowledge after a report.
+    pub fn learn(&mut self, report: &Report) {
+        let Some(at) = self.find(report.order_id) else { return };
+        let order = &mut self.orders[at];
+        order.leaves = report.leaves;
+        match report.kind {
+            ReportKind::Accepted if order.known == Known::Pending => order.known = Known::Resting,
+            ReportKind::Rejected | ReportKind::Cancelled | ReportKind::Expired | ReportKind::Filled => {
+                self.orders.remove(at);
+            }
+            ReportKind::CancelRejected if order.resting => order.known = Known::Resting,
+            _ => {}
+        }
+    }
+
+    /// Sends news of an order back.
+    pub fn report(&mut self, at: usize, kind: ReportKind, reason: Reason, moment: Moment, i: &Instrument) {
+        let report = news(&self.orders[at], kind, reason, moment.pos);
+        self.send(report, moment, i);
+    }
+
+    /// Sends an answer that was made before the moment was known.
+    pub fn refuse(&mut self, mut refusal: Report, moment: Moment, i: &Instrument) {
+        refusal.cause_pos = moment.pos;
+        self.send(refusal, moment, i);
+    }
+
+    /// An execution. Returns whether the order is done.
+    pub fn fill(&mut self, at: usize, px: i64, qty: i64, maker: bool, moment: Moment, i: &Instrument) -> bool {
+        let order = &mut self.orders[at];
+        order.venue_leaves -= qty;
+        let done = order.venue_leaves == 0;
+        let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
+        let mut report = news(order, kind, Reason::None, moment.pos);
+        let money = notional(px, qty, i.price_precision, i.qty_precision)
+            .expect("the notional of an order was computed when it arrived");
+        report.fill = Some(Fill {
+            order_id: order.id,
+            tag: order.tag,
+            instrument: order.instrument,
+            side: order.side,
+            px,
+            qty,
+            maker,
+            fee_e18: self.rules.fees.fee_e18(i.venue, maker, money),
+            ts_event_ns: moment.at_ns,
+            ts_recv_ns: 0,
+            ahead_qty: if maker { order.ahead_at_fill } else { 0 },
+            cause_pos: moment.pos,
+        });
+        order.resting &= !done;
+        self.send(report, moment, i);
+        done
+    }
+
+    fn send(&mut self, report: Report, moment: Moment, i: &Instrument) {
+        let at_ns = (moment.at_ns + self.rules.latency.response_ns(i.venue)).max(moment.known_ns);
+        self.reports.send(report.instrument, at_ns, report);
+    }
+
+    /// Orders of one side that rest at an instrument, best for the taker first, the earlier one first at one price.
+    pub fn resting(&self, instrument: u16, side: Side, reaches: impl Fn(i64) -> bool) -> Vec<usize> {
+        let hit = |o: &Order| o.resting && o.instrument == instrument && o.side == side && reaches(o.px);
+        let mut found: Vec<usize> = (0..self.orders.len()).filter(|&at| hit(&self.orders[at])).collect();
+        found.sort_by_key(|&at| (-self.orders[at].px * side.sign(), self.orders[at].id));
+        found
+    }
+}
+
+pub(super) fn news(order: &Order, kind: ReportKind, reason: Reason, pos: u64) -> Report {
+    Report {
+        order_id: order.id,
+        tag: order.tag,
+        instrument: order.instrument,
+        side: order.side,
+        px: order.px,
+        qty: order.qty,
+        leaves: order.venue_leaves,
+        kind,
+        reason,
+        ts_ns: 0,
+        cause_pos: pos,
+        fill: None,
+    }
+}

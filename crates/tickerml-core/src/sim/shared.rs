@@ -1,0 +1,150 @@
+//! Profile `shared`: what an order meets by our own rules (simulation.md 3).
+//!
+//! A print is one budget: it is spent on own better-priced orders, then on the queue ahead, then on own orders at its price. A
+//! book-through fills at most what is displayed on the other side at or through our price, and takes it from the book. So fills
+//! never exceed what was printed or shown.
+use super::desk::{Desk, Moment};
+use super::order::{OrderKind, Reason, ReportKind, Side};
+use super::queue::Place;
+use super::stand::{Stand, is_snapshot, refusal};
+use crate::event::{Row, RowKind};
+use crate::instrument::Instrument;
+use crate::units::{UNDEF_PX, to_f64};
+
+impl Stand {
+    /// Level rows of one message.
+    pub(super) fn levels(&mut self, rows: impl Iterator<Item = Row>, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let mut snapshot = false;
+        for row in rows {
+            let before = self.book.apply(row);
+            snapshot = is_snapshot(row);
+            if !snapshot && row.kind() != RowKind::Clear {
+                self.moved(row, before, desk, i);
+            }
+        }
+        if !snapshot && self.live {
+            self.book_through(desk, moment, i);
+        }
+    }
+
+    /// A print of the market. Callers have asked [`super::stand::Own::is_reached`].
+    pub(super) fn print(&mut self, taker: Side, row: Row, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let (px, side) = (row.px(), taker.opposite());
+        let mut budget = row.qty;
+        let mut done = false;
+        for at in desk.resting(self.index, side, |own| own * taker.sign() <= px * taker.sign()) {
+            let queue = desk.rules.queue;
+            let order = &mut desk.orders[at];
+            order.ahead_at_fill = order.ahead();
+            let reached = if order.px == px {
+                let precision = i.qty_precision;
+                queue.on_trade(&mut order.place, to_f64(budget, precision), to_f64(row.qty, precision));
+                order.place.reached(to_f64(i.lot, precision)).saturating_mul(i.lot)
+            } else {
+                budget
+            };
+            let qty = reached.min(budget).min(order.venue_leaves);
+            if qty > 0 {
+                budget -= qty;
+                done |= desk.fill(at, order_px(desk, at), qty, true, moment, i);
+            }
+        }
+        if done {
+            self.count_own(desk);
+        }
+    }
+
+    /// The other side's best stands at or through our price without a print: we were met, by at most what is displayed there.
+    fn book_through(&mut self, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let mut done = false;
+        for taker in [Side::Buy, Side::Sell] {
+            let side = taker.opposite();
+            let best = if taker == Side::Buy { self.book.best_bid() } else { self.book.best_ask() };
+            if best == UNDEF_PX || !self.own[usize::from(side == Side::Sell)].is_reached(side, best) {
+                continue;
+            }
+            for at in desk.resting(self.index, side, |own| own * taker.sign() <= best * taker.sign()) {
+                let (px, want) = (desk.orders[at].px, desk.orders[at].venue_leaves);
+                let qty: i64 = self.take(taker, Some(px), want, moment, i).iter().map(|level| level.1).sum();
+                if qty > 0 {
+                    desk.orders[at].ahead_at_fill = desk.orders[at].ahead();
+                    done |= desk.fill(at, px, qty, true, moment, i);
+                }
+            }
+        }
+        if done {
+            self.count_own(desk);
+        }
+    }
+
+    /// Takes up to `want` of the displayed levels of side `of`, no worse than `limit` for somebody of the other side.
+    fn take(&mut self, of: Side, limit: Option<i64>, want: i64, moment: Moment, i: &Instrument) -> Vec<(i64, i64)> {
+        let good = |px: i64| limit.is_none_or(|l| px * of.sign() >= l * of.sign());
+        match of {
+            Side::Buy => self.consumed.walk(of, self.book.bids().take_while(|l| good(l.0)), want, moment.at_ns, i.lot),
+            Side::Sell => self.consumed.walk(of, self.book.asks().take_while(|l| good(l.0)), want, moment.at_ns, i.lot),
+        }
+    }
+
+    /// The book is true again: nobody can be ahead who is not displayed, and what it proves crossed was met.
+    pub(super) fn resynced(&mut self, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        for at in 0..desk.orders.len() {
+            if desk.orders[at].resting && desk.orders[at].instrument == self.index {
+                let displayed = self.displayed(&desk.orders[at], i);
+                desk.orders[at].place.cap(displayed);
+            }
+        }
+        self.book_through(desk, moment, i);
+    }
+
+    /// A new order arrives.
+    pub(super) fn place(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let order = &desk.orders[at];
+        let opposite = if order.side == Side::Buy { self.book.best_ask() } else { self.book.best_bid() };
+        let waits = matches!(order.kind, OrderKind::Limit | OrderKind::PostOnly);
+        let sign = order.side.sign();
+        let takes = opposite != UNDEF_PX && (order.kind == OrderKind::Market || order.px * sign >= opposite * sign);
+        let refused = refusal(order, opposite, i)
+            .or((!self.live && !waits).then_some(Reason::NoBook))
+            .or((self.live && takes && order.kind == OrderKind::PostOnly).then_some(Reason::WouldTake));
+        if let Some(reason) = refused {
+            return self.end(at, ReportKind::Rejected, reason, desk, moment, i);
+        }
+        if self.live && takes {
+            self.take_at_once(at, desk, moment, i);
+        }
+        let order = &desk.orders[at];
+        if order.venue_leaves == 0 {
+            return;
+        }
+        if !waits {
+            let reason = if order.venue_leaves == order.qty { Reason::NoLiquidity } else { Reason::Remainder };
+            return self.end(at, ReportKind::Expired, reason, desk, moment, i);
+        }
+        let place = if self.live { Place::behind(self.displayed(order, i)) } else { Place::UNKNOWN };
+        self.rest(at, place, desk, moment, i);
+    }
+
+    /// A marketable order walks the displayed book, level by level; a fill-or-kill all or nothing.
+    fn take_at_once(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let order = &desk.orders[at];
+        let (want, of) = (order.venue_leaves, order.side.opposite());
+        let limit = (order.kind != OrderKind::Market).then_some(order.px);
+        let all = order.kind == OrderKind::Fok;
+        let before = all.then(|| self.consumed.clone());
+        let met = self.take(of, limit, want, moment, i);
+        if let Some(before) = before
+            && met.iter().map(|level| level.1).sum::<i64>() < want
+        {
+            self.consumed = before;
+            return;
+        }
+        for (px, qty) in met {
+            desk.fill(at, px, qty, false, moment, i);
+        }
+    }
+}
+
+fn order_px(desk: &Desk, at: usize) -> i64 {
+    desk.orders[at].px
+}

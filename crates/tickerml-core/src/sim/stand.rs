@@ -1,0 +1,282 @@
+//! One instrument at its venue: the book as the venue has it, the requests on their way to it, and which of our orders rest there.
+//!
+//! Things happen in venue time: rows and requests by their times, rows first at one time, rows of one time as they arrived
+//! (simulation.md 2, "Order of processing"). What a row or a request does is told in `shared.rs` and `peer.rs`.
+use super::desk::{Desk, Exchange, Moment};
+use super::liquidity::Consumed;
+use super::order::{Order, OrderKind, Reason, Report, ReportKind, Side};
+use super::queue::Place;
+use super::touch::Touch;
+use crate::book::Book;
+use crate::event::{BookState, Message, Row, RowKind, flag};
+use crate::instrument::{Instrument, Kind};
+use crate::units::{UNDEF_PX, notional, parse_money, to_f64};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Messages in venue time.
+pub(super) trait VenueRows {
+    /// Time of the first one; `i64::MAX` for none.
+    fn next_ns(&self) -> i64;
+    /// Takes it: time, message and the index of its first row.
+    fn pop(&mut self) -> Option<(i64, Message, usize)>;
+    /// A row by its index.
+    fn row(&self, index: usize) -> Row;
+}
+
+/// Prices of one side at which we rest, for a quick no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Own {
+    /// A bit for each price, by its hash.
+    prices: u64,
+    /// The price that is reached first.
+    best: Option<i64>,
+}
+
+impl Own {
+    #[inline]
+    const fn bit(px: i64) -> u64 {
+        1 << ((px as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
+    }
+
+    /// False where no order of ours rests at `px`; true nearly always means that one does.
+    #[inline]
+    pub const fn may_rest_at(&self, px: i64) -> bool {
+        self.prices & Own::bit(px) != 0
+    }
+
+    /// Whether a taker at `px` reaches an order of this side.
+    #[inline]
+    pub fn is_reached(&self, side: Side, px: i64) -> bool {
+        self.best.is_some_and(|best| match side {
+            Side::Buy => px <= best,
+            Side::Sell => px >= best,
+        })
+    }
+}
+
+/// One instrument at its venue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stand {
+    pub index: u16,
+    pub book: Book,
+    pub touch: Touch,
+    pub live: bool,
+    /// Buys and sells.
+    pub own: [Own; 2],
+    pub consumed: Consumed,
+    requests: VecDeque<(i64, u64, Asked)>,
+    last_entry_ns: i64,
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Asked {
+    /// Place the order.
+    New,
+    /// Cancel it; and what is answered where it has ended, since by then we may know that and have forgotten it.
+    Cancel(Box<Report>),
+}
+
+impl Stand {
+    pub fn new(index: u16) -> Self {
+        Stand {
+            index,
+            book: Book::new(),
+            touch: Touch::NONE,
+            live: false,
+            own: [Own::default(); 2],
+            consumed: Consumed::default(),
+            requests: VecDeque::new(),
+            last_entry_ns: i64::MIN,
+        }
+    }
+
+    /// Sends a request to arrive at `at_ns`, or with the one before if that is later.
+    pub fn send(&mut self, at_ns: i64, id: u64, asked: Asked) {
+        self.last_entry_ns = self.last_entry_ns.max(at_ns);
+        self.requests.push_back((self.last_entry_ns, id, asked));
+    }
+
+    /// When the next request arrives; `i64::MAX` for none.
+    #[inline]
+    pub fn next_request_ns(&self) -> i64 {
+        self.requests.front().map_or(i64::MAX, |r| r.0)
+    }
+
+    /// Lets everything before `limit_ns` happen; it is known at `known_ns`.
+    pub fn run(
+        &mut self,
+        source: &mut impl VenueRows,
+        desk: &mut Desk,
+        limit_ns: i64,
+        known_ns: i64,
+        pos: u64,
+        i: &Instrument,
+    ) {
+        loop {
+            let (row_ns, request_ns) = (source.next_ns(), self.next_request_ns());
+            if row_ns.min(request_ns) >= limit_ns {
+                return;
+            }
+            if row_ns <= request_ns {
+                let Some((at_ns, message, first)) = source.pop() else { return };
+                let moment = Moment { at_ns, known_ns, pos: message.pos };
+                self.message(source, first, &message, desk, moment, i);
+            } else if let Some((at_ns, id, asked)) = self.requests.pop_front() {
+                self.request(id, asked, desk, Moment { at_ns, known_ns, pos }, i);
+            }
+        }
+    }
+
+    #[inline]
+    fn message(
+        &mut self,
+        source: &impl VenueRows,
+        first: usize,
+        message: &Message,
+        desk: &mut Desk,
+        moment: Moment,
+        i: &Instrument,
+    ) {
+        let rows = (first..first + message.rows as usize).map(|at| source.row(at));
+        match source.row(first).kind() {
+            RowKind::Bid | RowKind::Ask | RowKind::Clear => match desk.rules.exchange {
+                Exchange::Shared => self.levels(rows, desk, moment, i),
+                Exchange::NoPartial | Exchange::Partial => self.peer_levels(rows, desk, moment, i),
+            },
+            RowKind::BuyTrade | RowKind::SellTrade => {
+                for row in rows {
+                    let taker = if row.kind() == RowKind::BuyTrade { Side::Buy } else { Side::Sell };
+                    if !self.own[usize::from(taker == Side::Buy)].is_reached(taker.opposite(), row.px()) {
+                        continue;
+                    }
+                    match desk.rules.exchange {
+                        Exchange::Shared => self.print(taker, row, desk, moment, i),
+                        Exchange::NoPartial | Exchange::Partial => self.peer_print(taker, row, desk, moment, i),
+                    }
+                }
+            }
+            RowKind::State if desk.rules.exchange == Exchange::Shared => {
+                self.live = BookState::from_u8(source.row(first).px() as u8) == Some(BookState::Live);
+                if self.live {
+                    self.resynced(desk, moment, i);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn request(&mut self, id: u64, asked: Asked, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let found = desk.find(id);
+        match (asked, found) {
+            (Asked::New, Some(at)) => match desk.rules.exchange {
+                Exchange::Shared => self.place(at, desk, moment, i),
+                Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
+            },
+            (Asked::Cancel(_), Some(at)) if desk.orders[at].resting => {
+                self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i);
+            }
+            (Asked::Cancel(refusal), _) => desk.refuse(*refusal, moment, i),
+            (Asked::New, None) => {}
+        }
+    }
+
+    /// The order is over.
+    pub fn end(
+        &mut self,
+        at: usize,
+        kind: ReportKind,
+        reason: Reason,
+        desk: &mut Desk,
+        moment: Moment,
+        i: &Instrument,
+    ) {
+        desk.report(at, kind, reason, moment, i);
+        if std::mem::take(&mut desk.orders[at].resting) {
+            self.count_own(desk);
+        }
+    }
+
+    /// The order waits in the book, behind what is displayed.
+    pub fn rest(&mut self, at: usize, place: Place, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let order = &mut desk.orders[at];
+        (order.resting, order.place) = (true, place);
+        desk.report(at, ReportKind::Accepted, Reason::None, moment, i);
+        self.count_own(desk);
+    }
+
+    /// Which prices of ours may be met. Call it whenever an order begins or ends to rest.
+    pub fn count_own(&mut self, desk: &Desk) {
+        self.own = [Own::default(); 2];
+        for order in desk.orders.iter().filter(|o| o.resting && o.instrument == self.index) {
+            let own = &mut self.own[usize::from(order.side == Side::Sell)];
+            own.prices |= Own::bit(order.px);
+            let better = |best: i64| if order.side == Side::Buy { order.px.max(best) } else { order.px.min(best) };
+            own.best = Some(own.best.map_or(order.px, better));
+        }
+    }
+
+    /// A level of ours changed: the queue model moves every order that rests there.
+    #[inline]
+    pub fn moved(&self, row: Row, before: i64, desk: &mut Desk, i: &Instrument) {
+        let side = if row.kind() == RowKind::Bid { Side::Buy } else { Side::Sell };
+        if self.own[usize::from(side == Side::Sell)].may_rest_at(row.px()) {
+            self.move_queue(side, row, before, desk, i);
+        }
+    }
+
+    fn move_queue(&self, side: Side, row: Row, before: i64, desk: &mut Desk, i: &Instrument) {
+        let (before, now) = (to_f64(before, i.qty_precision), to_f64(row.qty, i.qty_precision));
+        let queue = desk.rules.queue;
+        for order in &mut desk.orders {
+            if order.resting && order.px == row.px() && order.side == side && order.instrument == self.index {
+                queue.on_depth(&mut order.place, before, now);
+            }
+        }
+    }
+
+    /// What is displayed at an order's price on its side, base units.
+    pub fn displayed(&self, order: &Order, i: &Instrument) -> f64 {
+        let qty = if order.side == Side::Buy { self.book.bid_qty(order.px) } else { self.book.ask_qty(order.px) };
+        to_f64(qty, i.qty_precision)
+    }
+
+    /// The process started again: requests on their way are lost, and nothing is known of the book.
+    pub fn restart(&mut self) {
+        *self = Stand::new(self.index);
+    }
+}
+
+/// Why a venue would refuse an order, whatever its book says: the instrument's own rules.
+pub(super) fn refusal(order: &Order, opposite: i64, i: &Instrument) -> Option<Reason> {
+    if i.kind == Kind::Inverse {
+        return Some(Reason::Unsupported);
+    }
+    let priced = order.kind != OrderKind::Market;
+    if order.qty <= 0 || order.qty % i.lot != 0 {
+        return Some(Reason::Lot);
+    }
+    if priced && order.px <= 0 {
+        return Some(Reason::Price);
+    }
+    if priced && order.px % i.tick != 0 {
+        return Some(Reason::Tick);
+    }
+    if !priced && opposite == UNDEF_PX {
+        return Some(Reason::NoLiquidity);
+    }
+    let px = if priced { order.px } else { opposite };
+    let least = parse_money(&i.min_notional).unwrap_or(0);
+    match notional(px, order.qty, i.price_precision, i.qty_precision) {
+        Ok(money) if money >= least => None,
+        Ok(_) => Some(Reason::MinNotional),
+        Err(_) => Some(Reason::Lot),
+    }
+}
+
+/// Whether the row belongs to a snapshot.
+#[inline]
+pub(super) const fn is_snapshot(row: Row) -> bool {
+    row.flags() & flag::SNAPSHOT != 0
+}

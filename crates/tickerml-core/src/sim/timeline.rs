@@ -1,0 +1,189 @@
+//! What happened at a venue and when we may know it: messages of one instrument, put into the order of venue time
+//! (simulation.md 1, "release").
+//!
+//! Venue time x is released when a message with a later venue time has arrived on the depth stream and on the trade stream, or
+//! when x + `reorder_ms` has passed here, whichever is first. Nothing about x is computed before.
+use super::stand::VenueRows;
+use crate::event::{Message, Row};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Rows that have been taken are dropped from memory once there are this many, and as many as the rest.
+const DEAD_ROWS_MAX: usize = 4096;
+
+/// A stream that must have gone further before a time is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Level changes.
+    Depth = 0,
+    /// Prints.
+    Trade = 1,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Waiting {
+    at_ns: i64,
+    message: Message,
+    /// Index of its first row.
+    row: usize,
+}
+
+/// Messages that wait for their release, in venue time; those of one time in the order of arrival.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    waiting: VecDeque<Waiting>,
+    rows: Vec<Row>,
+    /// How far each stream has gone.
+    heard_ns: [i64; 2],
+    /// Everything before this has been taken.
+    taken_ns: i64,
+    late_rows: u64,
+}
+
+impl Timeline {
+    /// Nothing has happened.
+    pub const fn new() -> Self {
+        Timeline {
+            waiting: VecDeque::new(),
+            rows: Vec::new(),
+            heard_ns: [i64::MIN; 2],
+            taken_ns: i64::MIN,
+            late_rows: 0,
+        }
+    }
+
+    /// Rows that came after their time had been released: they act at the watermark.
+    pub const fn late_rows(&self) -> u64 {
+        self.late_rows
+    }
+
+    /// How far the depth stream has gone: where a change of the book's state takes its place.
+    pub const fn depth_ns(&self) -> i64 {
+        self.heard_ns[Stream::Depth as usize]
+    }
+
+    /// A message of venue time `at_ns` has arrived, on a stream or beside both.
+    #[inline]
+    pub fn push(&mut self, mut at_ns: i64, stream: Option<Stream>, message: &Message, rows: &[Row]) {
+        if let Some(stream) = stream {
+            let heard = &mut self.heard_ns[stream as usize];
+            *heard = (*heard).max(at_ns);
+        }
+        if at_ns < self.taken_ns {
+            self.late_rows += rows.len() as u64;
+            at_ns = self.taken_ns;
+        }
+        let waiting = Waiting { at_ns, message: *message, row: self.rows.len() };
+        self.rows.extend_from_slice(rows);
+        if self.waiting.back().is_none_or(|last| last.at_ns <= at_ns) {
+            self.waiting.push_back(waiting);
+        } else {
+            let place = self.waiting.partition_point(|w| w.at_ns <= at_ns);
+            self.waiting.insert(place, waiting);
+        }
+    }
+
+    /// All venue times before this are released by what has arrived.
+    #[inline]
+    pub fn released_ns(&self) -> i64 {
+        self.heard_ns[0].min(self.heard_ns[1])
+    }
+
+    /// Everything before `limit_ns` has been taken; frees what nobody waits for.
+    #[inline]
+    pub fn taken(&mut self, limit_ns: i64) {
+        self.taken_ns = self.taken_ns.max(limit_ns);
+        if self.waiting.is_empty() {
+            self.rows.clear();
+        } else if self.rows.len() > DEAD_ROWS_MAX {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let first = self.waiting.iter().map(|w| w.row).min().unwrap_or(self.rows.len());
+        if first > DEAD_ROWS_MAX && first * 2 > self.rows.len() {
+            self.rows.drain(..first);
+            for waiting in &mut self.waiting {
+                waiting.row -= first;
+            }
+        }
+    }
+
+    /// The process started again: what waited is forgotten.
+    pub fn clear(&mut self) {
+        *self = Timeline { late_rows: self.late_rows, ..Timeline::new() };
+    }
+}
+
+impl VenueRows for Timeline {
+    #[inline]
+    fn next_ns(&self) -> i64 {
+        self.waiting.front().map_or(i64::MAX, |w| w.at_ns)
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<(i64, Message, usize)> {
+        let Waiting { at_ns, message, row } = self.waiting.pop_front()?;
+        Some((at_ns, message, row))
+    }
+
+    #[inline]
+    fn row(&self, index: usize) -> Row {
+        self.rows[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::RowKind;
+
+    fn push(t: &mut Timeline, at: i64, stream: Stream, qty: i64) {
+        let message = Message { pos: 0, ts_recv_ns: 0, ts_event_ns: at, instrument: 0, rows: 1 };
+        t.push(at, Some(stream), &message, &[Row::new(RowKind::Bid, 1, qty, 0).unwrap()]);
+    }
+
+    fn take(t: &mut Timeline, limit: i64) -> Vec<(i64, i64)> {
+        let mut taken = Vec::new();
+        while t.next_ns() < limit {
+            let (at, _, row) = t.pop().unwrap();
+            taken.push((at, t.row(row).qty));
+        }
+        t.taken(limit);
+        taken
+    }
+
+    #[test]
+    fn both_streams_must_have_gone_further() {
+        let mut t = Timeline::new();
+        push(&mut t, 10, Stream::Depth, 1);
+        push(&mut t, 30, Stream::Depth, 2);
+        assert_eq!(t.released_ns(), i64::MIN);
+        push(&mut t, 20, Stream::Trade, 3);
+        push(&mut t, 20, Stream::Trade, 4);
+        assert_eq!(t.released_ns(), 20);
+        let released = t.released_ns();
+        assert_eq!(take(&mut t, released), [(10, 1)], "20 itself is not released: a row of the same time may come");
+        assert_eq!(take(&mut t, 100), [(20, 3), (20, 4), (30, 2)]);
+    }
+
+    #[test]
+    fn a_late_row_acts_at_the_watermark_and_is_counted() {
+        let mut t = Timeline::new();
+        push(&mut t, 10, Stream::Depth, 1);
+        take(&mut t, 50);
+        push(&mut t, 20, Stream::Trade, 2);
+        assert_eq!((take(&mut t, 51), t.late_rows()), (vec![(50, 2)], 1));
+    }
+
+    #[test]
+    fn memory_does_not_grow() {
+        let mut t = Timeline::new();
+        for n in 0..100_000 {
+            push(&mut t, n, Stream::Depth, n);
+            assert_eq!(take(&mut t, n - 5), if n >= 6 { vec![(n - 6, n - 6)] } else { vec![] });
+            assert!(t.rows.len() < 4 * DEAD_ROWS_MAX);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+"""The version of the code that decides: what a run is pinned to (rules.md 3)."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+__all__ = ["DECIDING", "code_version"]
+
+DECIDING: Final = ("engine.py", "runner.py", "schema.py", "checkpoint.py", "policy", "portfolio", "risk", "sinks")
+"""Modules of this package whose change may change a decision, or a row of the ledger."""
+
+DIGITS: Final = 12
+
+
+@cache
+def code_version(package: Path = Path(__file__).parent) -> str:
+    """Version and 12 digits of a hash: of the Rust sources as they were built, and of the Python that decides."""
+    from tickerml import _native
+
+    version, _, built = _native.CODE_VERSION.partition("+")
+    found = hashlib.sha256(built.encode())
+    for path in _sources(package):
+        text = path.read_bytes()
+        found.update(f"{path.relative_to(package).as_posix()}\0{len(text)}\0".encode() + text)
+    return f"{version}+{found.hexdigest()[:DIGITS]}"
+
+
+def _sources(package: Path) -> list[Path]:
+    names = [package / name for name in DECIDING]
+    return sorted(file for name in names for file in (name.rglob("*.py") if name.is_dir() else [name]))

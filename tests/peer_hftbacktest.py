@@ -1,0 +1,136 @@
+"""The peer's side of a comparison: hftbacktest 2.4.4 with the grid of `simulation.md` 2 in whole ticks, compiled by numba."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hftbacktest import (
+    BUY,
+    FILLED,
+    GTX,
+    LIMIT,
+    NEW,
+    NONE,
+    BacktestAsset,
+    HashMapMarketDepthBacktest,
+)
+from hftbacktest.order import PARTIALLY_FILLED
+from numba import njit, types
+from numba.typed import Dict, List
+
+__all__ = ["Case", "fills_of_grid"]
+
+MODELS = {
+    "risk_averse": lambda asset, _: asset.risk_adverse_queue_model(),
+    "prob_log": lambda asset, _: asset.log_prob_queue_model(),
+    "prob_log2": lambda asset, _: asset.log_prob_queue_model2(),
+    "prob_power": lambda asset, n: asset.power_prob_queue_model(n),
+    "prob_power2": lambda asset, n: asset.power_prob_queue_model2(n),
+    "prob_power3": lambda asset, n: asset.power_prob_queue_model3(n),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison, in the words of `--set`."""
+
+    queue: str = "risk_averse"
+    entry_ms: float = 10.0
+    response_ms: float = 10.0
+    exchange: str = "no_partial"
+    step_ms: int = 100
+    levels: int = 5
+    half_spread_ticks: int = 1
+    interval_ticks: int = 1
+    qty_lots: int = 1
+    position_lots_max: float = 4.5
+    more: dict[str, str] = field(default_factory=dict)
+
+
+def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list[tuple[int, int, int, int, int]]:
+    """(venue time, step at which it was learned, side, price in ticks, quantity in lots), in the order of learning.
+
+    Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
+    """
+    asset = BacktestAsset().data(rows).linear_asset(1.0).tick_size(tick).lot_size(lot)
+    asset = asset.constant_order_latency(round(case.entry_ms * 1e6), round(case.response_ms * 1e6))
+    family, _, exponent = case.queue.partition(":")
+    asset = MODELS[family](asset, float(exponent or 0))
+    asset = asset.no_partial_fill_exchange() if case.exchange == "no_partial" else asset.partial_fill_exchange()
+    asset = asset.trading_value_fee_model(0.0, 0.0)
+    hbt = HashMapMarketDepthBacktest([asset])
+    out = List.empty_list(types.UniTuple(types.int64, 5))
+    code = _grid(
+        hbt, out, case.step_ms * 1_000_000, case.levels, case.half_spread_ticks, case.interval_ticks,
+        case.qty_lots, case.position_lots_max, lot,
+    )  # fmt: skip
+    assert code in (0, 1), f"hftbacktest answered {code}"
+    hbt.close()
+    return list(out)
+
+
+@njit
+def _grid(hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, cap: float, lot: float) -> int:
+    position = 0
+    leaves = Dict.empty(types.int64, types.int64)
+    # To the next multiple of the step, then on from there.
+    if hbt.elapse(0) != 0:
+        return 1
+    first = -(-hbt.current_timestamp // step) * step
+    code = hbt.elapse(first - hbt.current_timestamp)
+    while code == 0:
+        orders = hbt.orders(0)
+        values = orders.values()
+        while values.has_next():
+            order = values.get()
+            if order.exch_timestamp == 0:
+                continue
+            rest = round(order.leaves_qty / lot)
+            before = leaves.get(order.order_id, qty)
+            if (order.status == FILLED or order.status == PARTIALLY_FILLED) and rest < before:
+                side = 1 if order.side == BUY else -1
+                out.append((order.exch_timestamp, hbt.current_timestamp, side, order.price_tick, before - rest))
+                position += side * (before - rest)
+                leaves[order.order_id] = rest
+        hbt.clear_inactive_orders(0)
+
+        depth = hbt.depth(0)
+        bid, ask = depth.best_bid_tick, depth.best_ask_tick
+        known_book = bid > -(1 << 62) and ask < (1 << 62)
+        bid0 = min(bid + ask - 2 * h, 2 * bid) // (2 * g) * g if known_book else 0
+        ask0 = -(-max(bid + ask + 2 * h, 2 * ask) // (2 * g)) * g if known_book else 0
+        buys = levels if known_book and position < cap else 0
+        sells = levels if known_book and -position < cap else 0
+
+        values = orders.values()
+        while values.has_next():
+            order = values.get()
+            if order.side == BUY:
+                wanted = buys > 0 and bid0 - (buys - 1) * g <= order.price_tick <= bid0
+                wanted = wanted and (bid0 - order.price_tick) % g == 0
+            else:
+                wanted = sells > 0 and ask0 <= order.price_tick <= ask0 + (sells - 1) * g
+                wanted = wanted and (order.price_tick - ask0) % g == 0
+            if not wanted and (order.status == NEW or order.status == PARTIALLY_FILLED) and order.req == NONE:
+                code = hbt.cancel(0, order.order_id, False)
+                if code != 0:
+                    return code
+        for n in range(buys):
+            px = bid0 - n * g
+            if px > 0 and px not in orders:
+                leaves[px] = qty
+                code = hbt.submit_buy_order(0, px, px * depth.tick_size, qty * lot, GTX, LIMIT, False)
+                if code != 0:
+                    return code
+        for n in range(sells):
+            px = ask0 + n * g
+            if px not in orders:
+                leaves[px] = qty
+                code = hbt.submit_sell_order(0, px, px * depth.tick_size, qty * lot, GTX, LIMIT, False)
+                if code != 0:
+                    return code
+        code = hbt.elapse(step)
+    return code
+

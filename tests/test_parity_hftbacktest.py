@@ -1,0 +1,204 @@
+"""Profile `hftbacktest` against hftbacktest 2.4.4 itself: every order and fill, for every model (simulation.md 2).
+
+The grid is written twice, here by our policy and there in numba, and acts on the same rows. Small captures are always
+compared, a recording where it is present, and the whole matrix by `make soak`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import tickerml as command
+
+pytest.importorskip("hftbacktest", reason="pip install 'tickerml[oracle]'")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+from peer_hftbacktest import Case, fills_of_grid  # noqa: E402
+
+from tickerml.sinks.events import EventFile, read_events  # noqa: E402
+from tickerml.sinks.npz import hftbacktest_rows  # noqa: E402
+
+HERE = Path(__file__).parent
+RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", HERE.parent.parent / "shared" / "data"))
+QUEUES = ("risk_averse", "prob_log", "prob_log2", "prob_power:2.5", "prob_power2:3", "prob_power3:3")
+ROUND_TRIPS_MS = (0, 20, 140, 800)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Rows that both programs read."""
+
+    name: str
+    instrument: str
+    files: tuple[Path, ...]
+    qty_lots: int
+    lot: str | None = None
+    """A lot other than the data's: one tenth of the venue's, where orders are to fill in part."""
+
+
+CAPTURES = [
+    Feed("spot capture", "binance_spot:DEMOUSDT", (HERE / "data" / "binance_spot_DEMOUSDT.raw.gz",), 100),
+    Feed("usdm capture", "binance_usdm:DEMOUSDT", (HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz",), 100),
+]
+SPOT, USDM = RECORDINGS / "binance_spot", RECORDINGS / "binance_usdm"
+USDM_FEED = Feed("usdm", "binance_usdm:BTCUSDT", (USDM / "usdm_btcusdt_20240808.gz",), 1)
+WHOLE = [
+    USDM_FEED,
+    Feed(
+        "spot",
+        "binance_spot:BTCUSDT",
+        (SPOT / "spot_btcusdt_20240808.gz", SPOT / "spot_btcusdt_20240809.gz"),
+        100,
+    ),
+    Feed(
+        "nexo",
+        "binance_spot:NEXOUSDT",
+        (SPOT / "spot_nexousdt_20240723.dat.gz", SPOT / "spot_nexousdt_20240724.dat.gz"),
+        1000,
+    ),
+]
+PARTIAL = Feed("usdm in tenths of a lot", USDM_FEED.instrument, USDM_FEED.files, 25, lot="0.0001")
+
+
+class Rows:
+    """A feed imported by us, and the same rows as hftbacktest's."""
+
+    def __init__(self, feed: Feed, data: Path) -> None:
+        self.feed, self.data = feed, data
+        more = ["--lot", feed.lot] if feed.lot else []
+        done = command(
+            data, "data", "import", "hftbacktest-raw", *map(str, feed.files), "--instrument", feed.instrument, *more
+        )
+        self.run = str(done["run"])
+        files = sorted(data.glob("events/**/*.parquet"))
+        first = EventFile(files[0])
+        self.instrument: dict[str, Any] = first.instrument
+        first.close()
+        i = self.instrument
+        self.tick = Decimal(i["tick"]).scaleb(-i["price_precision"])
+        self.lot = Decimal(i["lot"]).scaleb(-i["qty_precision"])
+        self.rows = hftbacktest_rows(read_events(files), i["price_precision"], i["qty_precision"], 5_000_000)
+
+    def case(self, queue: str, round_trip_ms: float, exchange: str = "no_partial") -> Case:
+        """The grid of five levels, one tick from the mid and from each other."""
+        lots, one_way = self.feed.qty_lots, round_trip_ms / 2
+        return Case(queue, one_way, one_way, exchange, qty_lots=lots, position_lots_max=4.5 * lots)
+
+    def theirs(self, case: Case) -> list[tuple[int, int, int, int, int]]:
+        """What hftbacktest filled."""
+        return fills_of_grid(self.rows, case, float(self.tick), float(self.lot))
+
+    def ours(self, case: Case, *more: str) -> list[tuple[int, int, int, int, int]]:
+        """What our profile filled, in the same units."""
+        out = self.data / "fills.csv"
+        sets = {
+            "queue": case.queue, "exchange": case.exchange, "entry_ms": case.entry_ms,
+            "response_ms": case.response_ms, "maker_bps": 0, "taker_bps": 0, "levels": case.levels,
+            "half_spread_ticks": case.half_spread_ticks, "interval_ticks": case.interval_ticks,
+            "qty": self.lot * case.qty_lots, "position_max": self.lot * Decimal(str(case.position_lots_max)),
+        }  # fmt: skip
+        args = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
+        done = command(
+            self.data, "backtest", self.run, "--policy", "grid", "--profile", "hftbacktest", "--fills", str(out), *args,
+            *more,
+        )  # fmt: skip
+        assert done["refused"] == 0, "a limit bound"
+        assert done["late_rows"] == 0
+        step = case.step_ms * 1_000_000
+        with out.open() as file:
+            return [self._fill(row, step) for row in csv.DictReader(file)]
+
+    def _fill(self, row: dict[str, str], step: int) -> tuple[int, int, int, int, int]:
+        learned = -(-int(row["ts_recv_ns"]) // step) * step
+        px, qty = Decimal(row["px"]) / self.tick, Decimal(row["qty"]) / self.lot
+        return int(row["ts_event_ns"]), learned, 1 if row["side"] == "buy" else -1, int(px), int(qty)
+
+    def compare(self, case: Case) -> int:
+        """Every fill equal; how many there were."""
+        ours, theirs = self.ours(case), self.theirs(case)
+        if case.exchange == "partial":
+            # hftbacktest keeps only the last execution of an order between two steps: compare what each step learned.
+            assert by_step(ours) == by_step(theirs)
+        else:
+            assert Counter(ours) == Counter(theirs)
+        return len(theirs)
+
+
+def by_step(fills: list[tuple[int, int, int, int, int]]) -> Counter[tuple[int, int, int]]:
+    found: Counter[tuple[int, int, int]] = Counter()
+    for _, learned, side, px, qty in fills:
+        found[learned, side, px] += qty
+    return found
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    known: dict[str, Rows] = {}
+
+    def load(feed: Feed) -> Rows:
+        if any(not file.is_file() for file in feed.files):
+            pytest.skip(f"no recording at {feed.files[0]}")
+        if feed.name not in known:
+            known[feed.name] = Rows(feed, tmp_path_factory.mktemp("parity"))
+        return known[feed.name]
+
+    yield load
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+@pytest.mark.parametrize("feed", CAPTURES, ids=lambda feed: feed.name)
+def test_a_capture_fills_alike(loaded: Any, feed: Feed, queue: str) -> None:
+    rows = loaded(feed)
+    assert rows.compare(rows.case(queue, 20)) > 5, "too few fills to tell anything"
+
+
+@pytest.mark.parametrize(("queue", "round_trip_ms"), [("risk_averse", 0), ("prob_log2", 140), ("prob_power3:3", 800)])
+def test_a_recording_fills_alike(loaded: Any, queue: str, round_trip_ms: float) -> None:
+    rows = loaded(USDM_FEED)
+    assert rows.compare(rows.case(queue, round_trip_ms)) > 500
+
+
+def test_partial_fills_are_alike(loaded: Any) -> None:
+    rows = loaded(PARTIAL)
+    assert rows.compare(rows.case("risk_averse", 20, "partial")) > 500
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("round_trip_ms", ROUND_TRIPS_MS)
+@pytest.mark.parametrize("queue", (*QUEUES, "prob_power:3", "prob_power2:2.5", "prob_power3:2.5"))
+@pytest.mark.parametrize("feed", WHOLE, ids=lambda feed: feed.name)
+def test_the_whole_matrix(loaded: Any, feed: Feed, queue: str, round_trip_ms: float) -> None:
+    rows = loaded(feed)
+    count = rows.compare(rows.case(queue, round_trip_ms))
+    print(f"{feed.name} {queue} {round_trip_ms} ms: {count} fills, all equal")
+
+
+def test_the_comparison_can_fail(loaded: Any) -> None:
+    """What each program is told apart from must show: another model, another step, another latency."""
+    rows = loaded(USDM_FEED)
+    theirs = Counter(rows.theirs(rows.case("risk_averse", 20)))
+    for changed in (["--set", "entry_ms=11"], ["--set", "clock=fixed:0"], ["--set", "exchange=shared"]):
+        assert Counter(rows.ours(rows.case("risk_averse", 20), *changed)) != theirs, changed
+
+
+def test_the_export_is_what_hftbacktest_reads(loaded: Any, tmp_path: Path) -> None:
+    import numpy as np
+
+    rows = loaded(CAPTURES[0])
+    out = tmp_path / "events.npz"
+    done = command(rows.data, "data", "export", "hftbacktest-npz", rows.run, "-o", str(out))
+    with np.load(out) as file:
+        found = file["data"]
+    assert done == {"rows": len(found), "bytes": out.stat().st_size}
+    assert found.tobytes() == rows.rows.tobytes()
+    for flag, clock in ((1 << 31, "exch_ts"), (1 << 30, "local_ts")):
+        seen = found[found["ev"] & np.uint64(flag) != 0]
+        assert (np.diff(seen[clock]) >= 0).all(), f"{clock} goes back"
