@@ -56,6 +56,24 @@ def test_help_imports_click_only() -> None:
     assert modules & HEAVY == set()
 
 
+def test_an_import_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    """NumPy and pyarrow alone take as much CPU as the work on ten minutes of a busy feed."""
+    capture = Path(__file__).parent / "data" / "binance_usdm_DEMOUSDT.raw.gz"
+    words = ["data", "import", "hftbacktest-raw", str(capture), "--instrument", "binance_usdm:DEMOUSDT"]
+    script = "import sys\nfrom tickerml.cli import main\ntry:\n    main()\nfinally:\n"
+    script += "    print(*sys.modules, sep='\\n', file=sys.stderr)"
+    command = [sys.executable, "-c", script, *words, "--data", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert list(tmp_path.rglob("*.parquet"))
+    assert set(done.stderr.split()) & (HEAVY | {"hashlib", "secrets"}) == {"tickerml._native"}
+
+
+def test_a_command_that_nearly_exists_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, "dat")
+    assert (code, out) == (2, "")
+    assert "'data'" in err
+
+
 @pytest.mark.parametrize("command", ["run", "collect", "replay", "backtest", "data", "venue", "doctor", "config"])
 def test_every_command_of_the_contract_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, command, "--help")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from engine_fakes import FakeFill, FakeReport, Info, view
@@ -19,7 +20,7 @@ from tape_reader import CONFIG, CONNECT, EPOCH, FRAME, INSTRUMENT, STOP
 from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import CANCEL, COLUMNS, EVENT_FILE, POST_ONLY, UNDEF_I64, Columns, Intent
 from tickerml.sinks import parquet
-from tickerml.sinks.events import EventChunks, EventFile
+from tickerml.sinks.events import EventChunks, EventFile, read_events
 from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
 from tickerml.sinks.parquet import EventFiles, Segment, read_manifest
 
@@ -57,12 +58,6 @@ def convert(data: Path, *parts: tuple[Segment, Columns], run: str = RUN) -> Even
 
 def paths(data: Path) -> list[Path]:
     return sorted(data.rglob("*.parquet"))
-
-
-def read_events(files: list[Path]) -> Columns:
-    """All rows of some files, in the order given."""
-    chunks = [columns(0), *(chunk for path in files for chunk in EventFile(path).chunks())]
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in COLUMNS}
 
 
 def same(a: Columns, b: Columns) -> bool:
@@ -140,6 +135,16 @@ def test_a_convert_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
+ENCODINGS = {
+    "pos": "DELTA_BINARY_PACKED",
+    "ts_recv_ns": "PLAIN",
+    "ts_event_ns": "PLAIN",
+    "px": "BYTE_STREAM_SPLIT",
+    "qty": "PLAIN",
+}
+"""3.68 bytes a row on USD-M and 3.95 on spot with zstd 3; pyarrow's defaults give 5.6 and 6.6."""
+
+
 def test_the_encodings_are_the_measured_ones(tmp_path: Path) -> None:
     convert(tmp_path, (Segment(0, 0), columns(5000)))
     group = pq.ParquetFile(paths(tmp_path)[0]).metadata.row_group(0)
@@ -148,7 +153,38 @@ def test_the_encodings_are_the_measured_ones(tmp_path: Path) -> None:
         assert column.compression == "ZSTD"
         dictionary = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"} & set(column.encodings)
         assert bool(dictionary) == (name in ("kind", "flags")), name
-        assert name in ("kind", "flags") or parquet.ENCODINGS[name] in column.encodings
+        assert name in ("kind", "flags") or ENCODINGS[name] in column.encodings
+
+
+def test_other_readers_find_schema_ranges_and_nulls(tmp_path: Path) -> None:
+    """What Arrow reads is what Arrow wrote before: types, which column may be absent, and what a filter can skip by."""
+    part = columns(5000)
+    convert(tmp_path, (Segment(0, 0), part))
+    file = pq.ParquetFile(paths(tmp_path)[0])
+    assert file.schema_arrow.remove_metadata() == pa.schema(
+        [pa.field(name, pa.from_numpy_dtype(np.dtype(t)), name == "ts_event_ns") for name, t in COLUMNS.items()]
+    )
+    absent = part["ts_event_ns"] == UNDEF_I64
+    for k, (name, column) in enumerate(part.items()):
+        found = file.metadata.row_group(0).column(k).statistics
+        present = column[~absent] if name == "ts_event_ns" else column
+        assert (found.min, found.max, found.null_count) == (present.min(), present.max(), len(column) - len(present))
+    table = pq.read_table(paths(tmp_path)[0], filters=[("px", "==", int(part["px"][17]))])
+    assert table.num_rows == (part["px"] == part["px"][17]).sum()
+
+
+def test_rows_of_many_pages_and_no_pattern_come_back(tmp_path: Path) -> None:
+    """Every width of a difference, runs of every length, every byte as a kind, and a column without one value."""
+    count = 300_000
+    rng = np.random.default_rng(5)
+    wild = rng.integers(-(2**63) + 1, 2**63, count) >> rng.integers(0, 64, count)
+    part: Columns = {
+        "pos": wild, "ts_recv_ns": np.arange(count) + NOON, "ts_event_ns": np.full(count, UNDEF_I64),
+        "kind": np.repeat(rng.integers(0, 256, 30_000), rng.integers(1, 40, 30_000))[:count].astype(np.uint8),
+        "px": wild[::-1].copy(), "qty": np.roll(wild, 1), "flags": np.full(count, 7, np.uint8),
+    }  # fmt: skip
+    convert(tmp_path, (Segment(0, 0), part))
+    assert same(read_events(paths(tmp_path)), part)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "other", "newer"])
@@ -157,7 +193,7 @@ def test_what_is_no_event_file_is_refused(tmp_path: Path, damage: str) -> None:
     if damage == "garbage":
         path.write_bytes(os.urandom(100))
     else:
-        table = parquet._table(columns(3))
+        table = pa.table(dict(columns(3)))
         meta = {"format_version": "99"} if damage == "newer" else {}
         pq.write_table(table.replace_schema_metadata(meta), path)
     with pytest.raises(UnsoundDataError, match=str(path)):
@@ -169,6 +205,8 @@ def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:
     with EventFiles(tmp_path, RUN, {**META, "symbol": "ETH/USD"}, source="import", code_version="test") as files:
         files.add(Segment(0, 0), columns(5))
     assert len(read_manifest(tmp_path / "runs" / RUN / "events.json")) == 2
+    with pytest.raises(UnsoundDataError, match=r"kraken_spot:BTC/USD, kraken_spot:ETH/USD"):
+        read_events(paths(tmp_path))
 
 
 def instrument(symbol: str, **steps: int) -> dict[str, Any]:

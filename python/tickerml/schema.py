@@ -1,17 +1,19 @@
 """The words that every part of the Python side shares: numbers of events, names, intents, and what a view holds.
 
 The tables equal core's (`crates/tickerml-core/src/event.rs`); a test compares them with `tickerml._native`. Numbers are
-part of the event files and are never reused. Nothing here imports pyarrow: the collector must stay small.
+part of the event files and are never reused. Nothing here imports pyarrow or NumPy: the collector must stay small, and
+loading them takes longer than many a command does.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 EVENT_FORMAT_VERSION: Final = 1
 
@@ -79,21 +81,21 @@ FEATURE_NAMES: Final[tuple[str, ...]] = (
 )
 """Columns of a view's feature row."""
 
-COLUMNS: Final[dict[str, npt.DTypeLike]] = {
-    "pos": np.int64,
-    "ts_recv_ns": np.int64,
-    "ts_event_ns": np.int64,
-    "kind": np.uint8,
-    "px": np.int64,
-    "qty": np.int64,
-    "flags": np.uint8,
+COLUMNS: Final[dict[str, str]] = {
+    "pos": "int64",
+    "ts_recv_ns": "int64",
+    "ts_event_ns": "int64",
+    "kind": "uint8",
+    "px": "int64",
+    "qty": "int64",
+    "flags": "uint8",
 }
 """Columns of an event file and their types; `ts_event_ns` is null (here `UNDEF_I64`) where the venue gave no time."""
 
 EVENT_FILE: Final = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d{10})\.parquet")
 """Name of an event file: first and last `ts_recv_ns`, run, epoch and segment."""
 
-Columns = dict[str, npt.NDArray[Any]]
+Columns: TypeAlias = "dict[str, npt.NDArray[Any]]"
 """One chunk of events: the columns of `COLUMNS`, all of one length."""
 
 LIMIT: Final = 1

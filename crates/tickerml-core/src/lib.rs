@@ -18,6 +18,7 @@ pub mod event_set;
 pub mod feature;
 pub mod instrument;
 pub mod market;
+pub mod parquet;
 pub mod sequence;
 pub mod session;
 pub mod sim;

@@ -18,4 +18,5 @@ pub use header::{HEADER_LEN, SegmentHeader, VERSION};
 pub use ident::{RUN_ID_LEN, RunId, SegmentId, utc_day};
 pub use record::{Record, RecordKind, RestHead};
 pub use records::{BlockBuilder, Cursor, RECORD_MAX, RawBlock, Records};
+pub(crate) use records::{put as put_varint, zigzag};
 pub use scan::{Closed, ClosedBy, Cut, Damage, Scan, Tail, beyond, resolve, scan};

@@ -15,6 +15,7 @@ pub mod backoff;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod event_file;
 pub mod feed;
 pub mod import;
 pub mod liveness;

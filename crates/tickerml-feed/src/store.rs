@@ -11,7 +11,7 @@ mod lock;
 mod run;
 
 pub(crate) use disk::read_data;
-pub use disk::{Disk, Store, StoreFile};
+pub use disk::{Disk, Store, StoreFile, file_sha256};
 pub use error::{StoreError, StoreResult};
 pub(crate) use folder::read_header;
 pub use folder::{DataFolder, SegmentPath, TapeFolder};

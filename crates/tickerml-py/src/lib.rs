@@ -5,6 +5,7 @@ mod errors;
 mod feed;
 mod instrument;
 mod orders;
+mod rows;
 mod session;
 mod survey;
 mod tape;
@@ -25,6 +26,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;
     m.add("CAUSES", Cause::ALL.map(Cause::name))?;
     feed::register(m)?;
+    rows::register(m)?;
     session::register(m)?;
     survey::register(m)?;
     tape::register(m)?;

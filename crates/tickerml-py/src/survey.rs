@@ -1,6 +1,6 @@
 //! What a tape holds: its instruments' counts, a book at a moment, its events as columns.
 use crate::errors;
-use numpy::IntoPyArray;
+use crate::rows::{EventRows, Pending};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::json;
@@ -99,18 +99,6 @@ fn tape_book(py: Python<'_>, path: PathBuf, instrument: &str, at_ns: Option<i64>
     })
 }
 
-/// Columns of one instrument that wait to be handed over.
-#[derive(Default)]
-struct Pending {
-    pos: Vec<i64>,
-    ts_recv_ns: Vec<i64>,
-    ts_event_ns: Vec<i64>,
-    kind: Vec<u8>,
-    px: Vec<i64>,
-    qty: Vec<i64>,
-    flags: Vec<u8>,
-}
-
 /// Applies rows and keeps them as columns.
 struct Collect {
     survey: Survey,
@@ -125,15 +113,7 @@ impl Visitor for Collect {
         if self.pending.len() <= index {
             self.pending.resize_with(index + 1, Pending::default);
         }
-        let p = &mut self.pending[index];
-        let n = p.pos.len() + rows.len();
-        p.pos.resize(n, message.pos as i64);
-        p.ts_recv_ns.resize(n, message.ts_recv_ns);
-        p.ts_event_ns.resize(n, message.ts_event_ns);
-        p.kind.extend(rows.iter().map(|row| row.kind_u8()));
-        p.px.extend(rows.iter().map(|row| row.px()));
-        p.qty.extend(rows.iter().map(|row| row.qty));
-        p.flags.extend(rows.iter().map(|row| row.flags()));
+        self.pending[index].push(message, rows);
         debug_assert!(rows.last().is_none_or(|row| row.flags() & flag::LAST != 0));
     }
 }
@@ -178,23 +158,14 @@ impl TapeEvents {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Chunk<'py>>> {
-        while self.ready.is_empty() && !self.ended {
-            py.detach(|| self.work()).map_err(errors::core)?;
-            py.check_signals()?;
-        }
-        if self.ready.is_empty() {
-            return Ok(None);
-        }
-        let (segment, day, instrument, p) = self.ready.remove(0);
-        let columns = PyDict::new(py);
-        columns.set_item("pos", p.pos.into_pyarray(py))?;
-        columns.set_item("ts_recv_ns", p.ts_recv_ns.into_pyarray(py))?;
-        columns.set_item("ts_event_ns", p.ts_event_ns.into_pyarray(py))?;
-        columns.set_item("kind", p.kind.into_pyarray(py))?;
-        columns.set_item("px", p.px.into_pyarray(py))?;
-        columns.set_item("qty", p.qty.into_pyarray(py))?;
-        columns.set_item("flags", p.flags.into_pyarray(py))?;
-        Ok(Some((segment, day, instrument, columns)))
+        let Some((segment, day, instrument, rows)) = self.take(py)? else { return Ok(None) };
+        Ok(Some((segment, day, instrument, rows.into_columns(py)?)))
+    }
+
+    /// The next chunk like the iterator's, its rows as one object: nothing of it needs NumPy. None at the end.
+    fn rows(&mut self, py: Python<'_>) -> PyResult<Option<(usize, i64, String, EventRows)>> {
+        let Some((segment, day, instrument, rows)) = self.take(py)? else { return Ok(None) };
+        Ok(Some((segment, day, instrument, EventRows(rows))))
     }
 
     /// The market part of `data verify` for what was read so far, as JSON.
@@ -204,6 +175,15 @@ impl TapeEvents {
 }
 
 impl TapeEvents {
+    /// The next chunk: segment index, day, instrument JSON, rows.
+    fn take(&mut self, py: Python<'_>) -> PyResult<Option<(usize, i64, String, Pending)>> {
+        while self.ready.is_empty() && !self.ended {
+            py.detach(|| self.work()).map_err(errors::core)?;
+            py.check_signals()?;
+        }
+        Ok((!self.ready.is_empty()).then(|| self.ready.remove(0)))
+    }
+
     /// Reads until a chunk is ready or the tape ends.
     fn work(&mut self) -> tickerml_core::error::Result<()> {
         loop {
@@ -222,7 +202,7 @@ impl TapeEvents {
                 self.key = key;
             }
             self.pass.step(i64::MAX, &mut self.collect)?;
-            if self.collect.pending.iter().any(|p| p.pos.len() >= self.chunk_rows) {
+            if self.collect.pending.iter().any(|p| p.len() >= self.chunk_rows) {
                 self.flush();
             }
             if !self.ready.is_empty() {
@@ -233,7 +213,7 @@ impl TapeEvents {
 
     fn flush(&mut self) {
         for (index, pending) in self.collect.pending.iter_mut().enumerate() {
-            if !pending.pos.is_empty() {
+            if !pending.is_empty() {
                 let instrument = json!(self.pass.market.lines[index].instrument).to_string();
                 self.ready.push((self.key.0, self.key.1, instrument, std::mem::take(pending)));
             }

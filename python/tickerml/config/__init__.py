@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.config.layers import FILES, Key, file_layers, lay_over, origins_of, recorded_layer
 from tickerml.errors import ConfigError
 
 if TYPE_CHECKING:
+    from tickerml.config.layers import Key
     from tickerml.config.models import Config
 
 __all__ = ["Loaded", "data_dir", "load"]
@@ -56,6 +56,7 @@ def load(
         With every problem of every layer, not only the first.
     """
     from tickerml.config.env import env_layer
+    from tickerml.config.layers import FILES, file_layers, lay_over, origins_of, recorded_layer
 
     environ = os.environ if environ is None else environ
     layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ)]

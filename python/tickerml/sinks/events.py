@@ -96,6 +96,30 @@ class EventChunks(Sequence[tuple[Any, ...]]):
         return self._file
 
 
+def read_events(paths: Sequence[Path]) -> Columns:
+    """All rows of some files, in the order given, as one chunk of 42 bytes a row: into arrays made once, no copy kept.
+
+    Raises
+    ------
+    UnsoundDataError
+        For a file that cannot be read, or files of more than one instrument.
+    """
+    files = [EventFile(path) for path in paths]
+    if len(ids := sorted({file.instrument_id for file in files})) > 1:
+        raise UnsoundDataError(f"these files hold {', '.join(ids)}: read one instrument at a time")
+    rows = sum(file.rows for file in files)
+    columns: Columns = {name: np.empty(rows, dtype) for name, dtype in COLUMNS.items()}
+    start = 0
+    for file in files:
+        for chunk in file.chunks():
+            end = start + len(chunk["pos"])
+            for name, column in columns.items():
+                column[start:end] = chunk[name]
+            start = end
+        file.close()
+    return columns
+
+
 def _numpy(column: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     if column.null_count:
         column = column.fill_null(UNDEF_I64)

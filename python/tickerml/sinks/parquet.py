@@ -1,7 +1,8 @@
-"""Event files: Parquet made from a tape's columns, and read back as NumPy (contract.md "Event files", rules.md 8).
+"""Event files: where they stand and what they are called (contract.md "Event files", rules.md 8).
 
-`data convert` and `data import` use this in a process of their own; the collector never imports it, for pyarrow's sake.
-A file is written beside its place, synced and renamed, so that a reader sees a whole file or none.
+What is in them is written by `_native.EventWriter`, so that neither `data convert` nor `data import` loads pyarrow:
+that takes longer than their work. Reading (`events.py`) stays with pyarrow. A file is written beside its place, synced
+and renamed, so that a reader sees a whole file or none.
 """
 
 from __future__ import annotations
@@ -10,42 +11,21 @@ import itertools
 import json
 import os
 from collections.abc import Container, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from tickerml._native import EventRows, EventWriter
 from tickerml.errors import UnsoundDataError
-from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, UNDEF_I64, Columns
+from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, Columns
 
 ROW_GROUP_ROWS: Final = 1 << 19
 """22 MB of columns: what a writer or a reader holds at a time. Larger groups make files no smaller (measured)."""
 
 DAY_NS: Final = 86_400_000_000_000
 
-ENCODINGS: Final = {
-    "pos": "DELTA_BINARY_PACKED",
-    "ts_recv_ns": "PLAIN",
-    "ts_event_ns": "PLAIN",
-    "px": "BYTE_STREAM_SPLIT",
-    "qty": "PLAIN",
-}
-"""3.68 bytes a row on USD-M and 3.95 on spot with zstd 3; pyarrow's defaults give 5.6 and 6.6."""
-
-OPTIONS: Final[dict[str, Any]] = {
-    "compression": "zstd",
-    "compression_level": 3,
-    "use_dictionary": ["kind", "flags"],
-    "column_encoding": ENCODINGS,
-    "store_schema": False,
-}
-
-SCHEMA: Final = pa.schema(
-    [pa.field(name, pa.from_numpy_dtype(np.dtype(t)), name == "ts_event_ns") for name, t in COLUMNS.items()]
-)
+EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 
 class Segment(NamedTuple):
@@ -97,10 +77,15 @@ class EventFiles:
         if len(ts) == 0:
             return
         days = ts // DAY_NS
-        cuts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(ts)]
+        cuts = [0, *((days[1:] != days[:-1]).nonzero()[0] + 1).tolist(), len(ts)]
         for start, end in itertools.pairwise(cuts):
             part = {name: column[start:end] for name, column in columns.items()}
-            self._writer(segment, int(days[start])).add(part)
+            self.add_rows(segment, int(days[start]), EventRows(part))
+
+    def add_rows(self, segment: Segment, day: int, rows: EventRows) -> None:
+        """The same of rows that are of one day, counted since 1970."""
+        if len(rows):
+            self._writer(segment, day).add(rows)
 
     def describe(self, instrument: Mapping[str, Any]) -> None:
         """The venue changed the instrument's metadata (tick, lot): rows from here on go to a new file."""
@@ -169,41 +154,31 @@ class EventFiles:
 
 
 class _Writer:
-    """One file: rows gather to a row group; the name is known when the last row is."""
+    """One file: its name is known when the last row is."""
 
     def __init__(
         self, folder: Path, run: str, segment: Segment, day: int, *, count: int, metadata: dict[str, str]
     ) -> None:
         self.segment, self.day = segment, day
         self._run = run
-        self._folder = folder / f"date={np.datetime64(day, 'D')}"
+        self._folder = folder / f"date={date.fromordinal(EPOCH_DAY + day)}"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._path = self._folder / f".{run}-{segment.number}-{count}.tmp"
-        self._file = self._path.open("wb")
-        self._parquet = pq.ParquetWriter(self._file, SCHEMA, **OPTIONS)
-        self._parquet.add_key_value_metadata(metadata)
-        self._parts: list[Columns] = []
-        self._held = self._rows = 0
+        self._metadata = metadata
+        self._file = EventWriter(self._path, ROW_GROUP_ROWS)
+        self._rows = 0
         self._first_ns = self._last_ns = 0
 
-    def add(self, part: Columns) -> None:
-        ts = part["ts_recv_ns"]
+    def add(self, rows: EventRows) -> None:
         if self._rows == 0:
-            self._first_ns = int(ts[0])
-        self._last_ns = int(ts[-1])
-        self._rows += len(ts)
-        self._held += len(ts)
-        self._parts.append(part)
-        if self._held >= ROW_GROUP_ROWS:
-            self._flush(whole=False)
+            self._first_ns = rows.first_ns
+        self._last_ns = rows.last_ns
+        self._rows += len(rows)
+        self._file.add(rows)
 
     def finish(self) -> None:
         """Completes the file beside its place, on disk."""
-        self._flush(whole=True)
-        self._parquet.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self._file.finish(list(self._metadata.items()))
 
     def place(self, taken: Container[Path]) -> tuple[Path, dict[str, Any]]:
         """Gives the finished file its name: where it is, and what the manifest says of it.
@@ -223,22 +198,8 @@ class _Writer:
 
     def discard(self) -> None:
         """Leaves nothing of a file that has no name yet."""
-        try:
-            if self._parquet.is_open:
-                self._parquet.close()
-            self._file.close()
-        finally:
-            self._path.unlink(missing_ok=True)
-
-    def _flush(self, *, whole: bool) -> None:
-        """Writes full row groups; the rest too when the file ends."""
-        if not self._held:
-            return
-        columns = _join(self._parts)
-        end = self._held if whole else self._held // ROW_GROUP_ROWS * ROW_GROUP_ROWS
-        self._parquet.write_table(_table({n: c[:end] for n, c in columns.items()}), ROW_GROUP_ROWS)
-        self._held -= end
-        self._parts = [{n: c[end:].copy() for n, c in columns.items()}] if self._held else []
+        self._file.close()
+        self._path.unlink(missing_ok=True)
 
 
 def read_manifest(path: Path) -> list[dict[str, Any]]:
@@ -252,30 +213,15 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _join(parts: list[Columns]) -> Columns:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
-
-
-def _table(columns: Columns) -> pa.Table:
-    absent = columns["ts_event_ns"] == UNDEF_I64
-    arrays = [
-        pa.array(column, mask=absent if name == "ts_event_ns" and absent.any() else None)
-        for name, column in columns.items()
-    ]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
-
-
 def _check(columns: Columns) -> None:
     """The seven columns, their types, one length, and time that never goes back."""
     assert list(columns) == list(COLUMNS), f"columns are {list(COLUMNS)}, not {list(columns)}"
     lengths = {len(column) for column in columns.values()}
     assert len(lengths) == 1, f"columns of {lengths} rows"
     for name, dtype in COLUMNS.items():
-        assert columns[name].dtype == dtype, f"{name} is {columns[name].dtype}, not {np.dtype(dtype)}"
+        assert columns[name].dtype == dtype, f"{name} is {columns[name].dtype}, not {dtype}"
     ts = columns["ts_recv_ns"]
-    if np.any(ts[1:] < ts[:-1]):
+    if (ts[1:] < ts[:-1]).any():
         raise UnsoundDataError("ts_recv_ns goes back within a segment")
 
 

@@ -1,6 +1,5 @@
 """From what a user types to files: runs by name, tapes by folder, event files by file, folder, glob or run."""
 
-import difflib
 import glob
 import re
 from collections.abc import Iterator, Sequence
@@ -51,7 +50,9 @@ def find_run(run: str, data: Path) -> Path:
     for folder in data_folders(data):
         if is_tape(folder / "tapes" / run):
             return folder
-    near = difflib.get_close_matches(run, list(runs(data)), n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(run, list(runs(data)), n=1)
     hint = f"did you mean {near[0]}?" if near else "`tickerml data list` shows what there is"
     raise NotFoundError(f"{run}: no such run in {data} or {data / 'demo'}; {hint}")
 

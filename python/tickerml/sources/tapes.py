@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
 
 __all__ = ["book_at", "convert_tape", "import_files", "span", "verify_tape"]
+
+CHUNK_ROWS = 1 << 14
+"""Rows on their way from a tape to a file: 700 kB, which stay in a core's cache and in memory that was used before."""
 
 COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
@@ -40,7 +42,7 @@ def import_files(
     if missing:
         raise NotFoundError("\n".join(missing))
     begin = time.perf_counter()
-    options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": secrets.randbits(16),
+    options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": int.from_bytes(os.urandom(2)),
                "code_version": code_version(), **steps}  # fmt: skip
     with bar(f"importing {len(files)} files", lambda: None):
         report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
@@ -100,18 +102,18 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
     from tickerml.sinks.parquet import EventFiles
 
     run, segments = tape.name, _Segments(tape)
-    events = _native.TapeEvents(tape)
+    events = _native.TapeEvents(tape, chunk_rows=CHUNK_ROWS)
     files: dict[str, EventFiles] = {}
     meta = {"source": _source(data, run), "code_version": code_version()}
     at = [0]
     with bar("event files", lambda: at[0] / len(segments)), ExitStack() as stack:
-        for segment, text, columns in _closed(events, segments):
+        for segment, day, text, rows in _closed(events, segments):
             instrument = json.loads(text)
             name = f"{instrument['venue']}:{instrument['symbol']}"
             if name not in files:
                 files[name] = stack.enter_context(EventFiles(data, run, instrument, **meta))
             files[name].describe(instrument)
-            files[name].add(segment, columns)
+            files[name].add_rows(segment, day, rows)
             at[0] = segment.segment
     globs = [made.glob() for made in files.values()]
     whole = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
@@ -123,12 +125,12 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
     }
 
 
-def _closed(events: Any, segments: _Segments) -> Iterator[tuple[Segment, str, Any]]:
+def _closed(events: Any, segments: _Segments) -> Iterator[tuple[Segment, int, str, Any]]:
     """The chunks of closed segments; the open one of a run that goes on comes with the next convert."""
-    for index, _day, instrument, columns in events:
+    for index, day, instrument, rows in iter(events.rows, None):
         segment = segments.closed(index)
         if segment is not None:
-            yield segment, instrument, columns
+            yield segment, day, instrument, rows
 
 
 class _Segments:
@@ -145,6 +147,7 @@ class _Segments:
 
     def closed(self, index: int) -> Segment | None:
         """Epoch, number and hash of a closed segment; None for the open one."""
+        from tickerml import _native
         from tickerml.sinks.parquet import Segment
 
         if index >= self._closed:
@@ -152,8 +155,7 @@ class _Segments:
         if index not in self._known:
             path = self._paths[index]
             epoch, _, number = path.stem.partition("-")
-            with path.open("rb") as file:
-                self._known[index] = Segment(int(epoch), int(number), file_digest(file, "sha256").hexdigest())
+            self._known[index] = Segment(int(epoch), int(number), _native.file_sha256(path))
         return self._known[index]
 
 

@@ -248,7 +248,8 @@ fn bad(at: usize) -> Error {
     Error::BadTape { offset: at as u64, reason: "payload is not a sequence of records" }
 }
 
-const fn zigzag(n: i64) -> u64 {
+/// Small numbers of either sign as small numbers.
+pub(crate) const fn zigzag(n: i64) -> u64 {
     ((n << 1) ^ (n >> 63)) as u64
 }
 
@@ -257,7 +258,7 @@ const fn unzigzag(n: u64) -> i64 {
 }
 
 /// Writes seven bits a byte, lowest first.
-fn put(out: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;

@@ -2,15 +2,21 @@
 use crate::recorder::SegmentWriter;
 use crate::store::{StoreError, StoreResult};
 use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use tickerml_core::tape::{BlockBuilder, Packed, Packer, RecordKind, utc_day};
 
-/// Blocks in a file beside the tape; memory holds one block and a line for each.
+/// Compressed bytes that wait in memory; what is more waits in a file. Most recordings fit, and are not written twice.
+const HELD_MAX: usize = 8 << 20;
+
+/// Blocks in memory, then in a file beside the tape; beyond [`HELD_MAX`] memory holds one block and a line for each.
 pub(super) struct Spool {
     path: PathBuf,
-    file: File,
-    offset: u64,
+    held: Vec<u8>,
+    file: Option<File>,
+    /// Bytes in the file.
+    filed: u64,
     /// Head of each block, with an empty payload, and the payload's length.
     blocks: Vec<(Packed, usize)>,
     builder: BlockBuilder,
@@ -20,13 +26,13 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// A spool in the file `path`, whose first record gets `first_pos`.
+    /// A spool that uses the file `path` if it must, whose first record gets `first_pos`.
     pub(super) fn new(path: &Path, first_pos: u64) -> StoreResult<Spool> {
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
         Ok(Spool {
             path: path.to_owned(),
-            file: open.map_err(|e| StoreError::io("import", path, &e))?,
-            offset: 0,
+            held: Vec::new(),
+            file: None,
+            filed: 0,
             blocks: Vec::new(),
             builder: BlockBuilder::new(first_pos, i64::MIN),
             packer: Packer::new()?,
@@ -65,15 +71,20 @@ impl Spool {
         }
         self.packer.pack(&builder.take(Vec::new()), &mut self.packed)?;
         writer.write(&self.packed)?;
-        let mut offset = 0;
+        let (mut held, mut offset) = (&self.held[..], 0);
         for (block, length) in &mut self.blocks {
             let mut packed = std::mem::take(block);
             packed.payload = std::mem::take(&mut self.packed.payload);
             packed.payload.resize(*length, 0);
-            let read = self.file.read_exact_at(&mut packed.payload, offset);
+            let read = match &self.file {
+                Some(file) if held.is_empty() => {
+                    offset += *length as u64;
+                    file.read_exact_at(&mut packed.payload, offset - *length as u64)
+                }
+                _ => held.read_exact(&mut packed.payload),
+            };
             read.map_err(|e| StoreError::io("import", &self.path, &e))?;
             writer.write(&packed)?;
-            offset += *length as u64;
             self.packed.payload = packed.payload;
         }
         Ok(())
@@ -88,18 +99,37 @@ impl Spool {
         let next = self.builder.take(memory.raw);
         debug_assert!(next.raw.is_empty(), "a builder that was just emptied holds nothing");
         let length = self.packed.payload.len();
-        let written = self.file.write_all_at(&self.packed.payload, self.offset);
-        written.map_err(|e| StoreError::io("import", &self.path, &e))?;
-        self.offset += length as u64;
+        self.keep().map_err(|e| StoreError::io("import", &self.path, &e))?;
         let head = Packed { payload: Vec::new(), ..self.packed };
         self.blocks.push((head, length));
+        Ok(())
+    }
+
+    /// Keeps the payload of the block packed last. Once there is a file, memory takes no more: order is place.
+    fn keep(&mut self) -> std::io::Result<()> {
+        let payload = &self.packed.payload;
+        if self.file.is_none() && self.held.len() + payload.len() <= HELD_MAX {
+            self.held.extend_from_slice(payload);
+            return Ok(());
+        }
+        let file = match &self.file {
+            Some(file) => file,
+            None => {
+                let open = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&self.path)?;
+                self.file.insert(open)
+            }
+        };
+        file.write_all_at(payload, self.filed)?;
+        self.filed += payload.len() as u64;
         Ok(())
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        // The spool is ours and of no use to anybody later.
-        let _ = std::fs::remove_file(&self.path);
+        if self.file.is_some() {
+            // The spool is ours and of no use to anybody later.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

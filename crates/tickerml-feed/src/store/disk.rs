@@ -1,6 +1,8 @@
 //! The file operations of the recorder, behind a trait so that tests can break them.
+use super::{LastSegment, StoreError, StoreResult};
+use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -94,7 +96,7 @@ impl Store for Disk {
     }
 }
 
-/// Bytes looked at together for zeros.
+/// Bytes of a file looked at together.
 const CHUNK: usize = 1 << 20;
 
 /// The bytes from `from` to `to` of a segment without the zeros at their end, as far as those fill whole chunks: a
@@ -114,6 +116,24 @@ pub(crate) fn read_data(file: &File, from: u64, to: u64) -> io::Result<Vec<u8>> 
         at += length as u64;
     }
     Ok(bytes)
+}
+
+/// SHA-256 of the file `path`, as hexadecimal text.
+///
+/// # Errors
+/// The system's.
+pub fn file_sha256(path: &Path) -> StoreResult<String> {
+    let fail = |e: &io::Error| StoreError::io("file", path, e);
+    let mut file = File::open(path).map_err(|e| fail(&e))?;
+    let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(LastSegment::hex(&hash.finalize())),
+            Ok(read) => hash.update(&chunk[..read]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(fail(&e)),
+        }
+    }
 }
 
 /// Makes the name of `path` durable.
