@@ -44,6 +44,15 @@ pub enum Error {
         /// The newest version that this program reads.
         known: u16,
     },
+    /// The venue's tick or lot became finer than a run's integers, in which orders and positions are held.
+    #[error(
+        "{instrument}: the venue has a finer tick or lot now than this run's numbers can hold; the run ends here: start \
+         again, a new run goes on with the new scale"
+    )]
+    ScaleChanged {
+        /// `venue:SYMBOL`.
+        instrument: String,
+    },
     /// A setting out of its range.
     #[error("{key}: {reason}")]
     BadSetting {

@@ -149,6 +149,32 @@ impl Instrument {
         })
     }
 
+    /// The same in the scale of `before` where that holds it, else in the finer of the two: integers that a run has made
+    /// keep their meaning when a venue's tick grows.
+    #[must_use]
+    pub fn in_scale_of(mut self, before: &Instrument) -> Instrument {
+        for (precision, step, held) in [
+            (&mut self.price_precision, &mut self.tick, before.price_precision),
+            (&mut self.qty_precision, &mut self.lot, before.qty_precision),
+        ] {
+            let finer = usize::from(held.saturating_sub(*precision));
+            if let Some(scaled) = step.checked_mul(POW10[finer]).filter(|_| finer > 0) {
+                (*precision, *step) = (held, scaled);
+            }
+        }
+        self
+    }
+
+    /// Whether the integers of both mean the same.
+    pub const fn has_scale_of(&self, other: &Instrument) -> bool {
+        self.price_precision == other.price_precision && self.qty_precision == other.qty_precision
+    }
+
+    /// Whether both have the same scale, tick and lot.
+    pub const fn has_steps_of(&self, other: &Instrument) -> bool {
+        self.has_scale_of(other) && self.tick == other.tick && self.lot == other.lot
+    }
+
     /// `venue:SYMBOL`.
     pub fn id(&self) -> String {
         format!("{}:{}", self.venue, self.symbol)
@@ -208,6 +234,10 @@ mod tests {
         assert_eq!((i.base.as_str(), i.quote.as_str(), i.id().as_str()), ("BTC", "USDT", "binance_spot:BTCUSDT"));
         let i = Instrument::from_steps(Venue::BinanceUsdm, "X", "0.5", "10", MetadataSource::Given).unwrap();
         assert_eq!((i.price_precision, i.tick, i.qty_precision, i.lot), (1, 5, 0, 10));
+        let coarser = Instrument::from_steps(Venue::BinanceUsdm, "X", "1", "0.1", MetadataSource::Given).unwrap();
+        let both = coarser.in_scale_of(&i);
+        assert_eq!((both.price_precision, both.tick, both.qty_precision, both.lot), (1, 10, 1, 1));
+        assert!(!both.has_scale_of(&i) && i.clone().in_scale_of(&both).has_scale_of(&both));
         for bad in ["0", "-1", "x", ""] {
             assert!(Instrument::from_steps(Venue::BinanceUsdm, "X", bad, "1", MetadataSource::Given).is_err());
         }

@@ -2,16 +2,20 @@
 //!
 //! The same code serves live, replay, import and conversion. A [`Visitor`] gets every normalized message in the order in which
 //! it is applied, and applies its rows to the book (the simulator watches levels and trades on the way).
+mod handover;
 mod line;
 mod silence;
 mod slots;
 mod splicing;
 mod survey;
+mod want;
 
-pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats};
+pub use line::{BUFFER_BYTES_MAX, Gap, Line, LineStats, WAITING_BYTES};
+pub use silence::{SILENCE_MIN_NS, Silence};
 use slots::Slots;
 use splicing::finish;
 pub use survey::{GapReport, InstrumentReport, LatencyMs, StreamReport, Survey};
+pub use want::Want;
 
 use crate::error::{Error, Result};
 use crate::event::{BookState, Cause, Message, Row, RowKind, flag};
@@ -19,6 +23,7 @@ use crate::instrument::{Instrument, Venue};
 use crate::tape::{Record, RecordKind};
 use crate::wire::{self, Body, Channel};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Silence is judged at whole seconds, so that every program that reads a tape sees the same rows.
 const CHECK_NS: i64 = 1_000_000_000;
@@ -74,6 +79,11 @@ pub struct Market {
     last_pos: u64,
     #[serde(skip)]
     scratch: Vec<Row>,
+    /// At most one an instrument; of no use to a replay, and void after a restart.
+    #[serde(skip)]
+    wants: Vec<Want>,
+    #[serde(skip)]
+    rescaled: Option<usize>,
 }
 
 impl Market {
@@ -87,6 +97,8 @@ impl Market {
             next_check_ns: i64::MIN,
             last_pos: 0,
             scratch: Vec::new(),
+            wants: Vec::new(),
+            rescaled: None,
         }
     }
 
@@ -95,30 +107,61 @@ impl Market {
         self.lines.iter().position(|line| line.instrument.id() == id)
     }
 
+    /// Offers each wish to `give`, which says whether it took it; the others are offered again next time.
+    pub fn hand_wants(&mut self, mut give: impl FnMut(&Want) -> bool) {
+        self.wants.retain(|want| !give(want));
+    }
+
     /// Gaps that opened or closed since the last call.
     pub fn take_gaps(&mut self) -> Vec<Gap> {
         std::mem::take(&mut self.gaps)
     }
 
-    /// Adds an instrument, or changes its metadata: a book of another scale starts over.
+    /// Adds an instrument, or changes its metadata: another tick or lot rebuilds the book (rules.md 6). The scale stays that of
+    /// before where it can, so that whoever holds prices and quantities need not care; [`Market::take_rescaled`] tells where
+    /// it could not.
     pub fn set_instrument<V: Visitor>(&mut self, instrument: Instrument, ts_ns: i64, visitor: &mut V) {
         let Some(index) = self.index_of(&instrument.id()) else {
             self.slots.add_instrument(&instrument, self.lines.len());
-            self.lines.push(Line::new(instrument));
+            let mut line = Line::new(instrument);
+            line.shard = self.slots.shard_of(&line.instrument);
+            self.lines.push(line);
             return;
         };
-        let old = &self.lines[index].instrument;
-        let same_scale = (old.price_precision, old.qty_precision, old.tick, old.lot)
-            == (instrument.price_precision, instrument.qty_precision, instrument.tick, instrument.lot);
-        self.lines[index].instrument = instrument;
-        if !same_scale {
-            self.lose(index, Cause::Metadata, ts_ns, BookState::Buffering, visitor);
+        let line = &mut self.lines[index];
+        let new = instrument.in_scale_of(&line.instrument);
+        let old = std::mem::replace(&mut line.instrument, new);
+        if line.instrument.has_steps_of(&old) {
+            return;
         }
+        if !line.instrument.has_scale_of(&old) {
+            (line.touch, line.trade_flow_lots) = ([(0, 0); 2], 0);
+            self.rescaled = Some(index);
+        }
+        self.lose_all(index, Cause::Metadata, ts_ns, BookState::Buffering, visitor);
+    }
+
+    /// The instrument whose integers have changed their meaning since the last call.
+    pub fn take_rescaled(&mut self) -> Option<&Instrument> {
+        self.rescaled.take().map(|index| &self.lines[index].instrument)
     }
 
     /// Names of the connections (CONFIG record).
     pub fn set_slots(&mut self, names: &[String]) {
         self.slots.set_names(names);
+        self.bind_lines();
+    }
+
+    /// Symbols of each public connection, by its name without the side: `binance_spot/public/0`.
+    pub fn set_shards(&mut self, shards: &BTreeMap<String, Vec<String>>) {
+        self.slots.set_plan(shards);
+        self.bind_lines();
+    }
+
+    fn bind_lines(&mut self) {
+        for line in &mut self.lines {
+            line.shard = self.slots.shard_of(&line.instrument).or(line.shard);
+        }
     }
 
     /// The same from the payload of a CONFIG record.
@@ -129,6 +172,8 @@ impl Market {
         #[derive(Deserialize)]
         struct Config {
             slots: Vec<String>,
+            #[serde(default)]
+            shards: BTreeMap<String, Vec<String>>,
         }
         let config: Config = serde_json::from_slice(config).map_err(|_| Error::BadMessage {
             what: "CONFIG record",
@@ -136,6 +181,7 @@ impl Market {
             reason: "no list of slots",
         })?;
         self.set_slots(&config.slots);
+        self.set_shards(&config.shards);
         Ok(())
     }
 
@@ -198,7 +244,7 @@ impl Market {
     pub fn damaged<V: Visitor>(&mut self, ts_ns: i64, visitor: &mut V) {
         for index in 0..self.lines.len() {
             if self.lines[index].state != BookState::Connecting {
-                self.lose(index, Cause::Damage, ts_ns, BookState::Buffering, visitor);
+                self.lose_all(index, Cause::Damage, ts_ns, BookState::Buffering, visitor);
             }
         }
     }
@@ -264,6 +310,9 @@ impl Market {
         self.stats.frame_bytes += record.bytes.len() as u64;
         let venue = self.slots.heard(record.slot, record.ts_recv_ns, &mut self.lines);
         let Some((index, channel)) = self.route(venue, record.bytes) else { return };
+        if self.lines[index].shard.is_none() {
+            self.bind(index, record.slot, record.ts_recv_ns, visitor);
+        }
         let mut rows = std::mem::take(&mut self.scratch);
         rows.clear();
         match wire::decode(record.bytes, self.lines[index].scale(), &mut rows) {
@@ -277,18 +326,30 @@ impl Market {
                 };
                 self.decoded(record.slot, &mut message, &mut rows, decoded.body, visitor);
             }
-            Err(error) => {
-                self.lines[index].stats.bad_messages += 1;
-                if channel == Channel::Depth {
-                    let cause = match error {
-                        Error::BadNumber { .. } => Cause::BadNumber,
-                        _ => Cause::BadFrame,
-                    };
-                    self.lose(index, cause, record.ts_recv_ns, BookState::Buffering, visitor);
-                }
-            }
+            Err(error) => self.unreadable(index, channel, record, &error, visitor),
         }
         self.scratch = rows;
+    }
+
+    /// A frame that cost its book: a digit beyond the instrument's scale in one of the three channels that tell it (rules.md
+    /// 6), or a diff that is lost.
+    #[cold]
+    fn unreadable<V: Visitor>(
+        &mut self,
+        index: usize,
+        channel: Channel,
+        record: &Record<'_>,
+        error: &Error,
+        visitor: &mut V,
+    ) {
+        self.lines[index].stats.bad_messages += 1;
+        match (error, channel) {
+            (Error::BadNumber { .. }, Channel::Depth | Channel::Trade | Channel::Touch) => {
+                self.lose_all(index, Cause::BadNumber, record.ts_recv_ns, BookState::Buffering, visitor);
+            }
+            (_, Channel::Depth) => self.lost_diff(index, record.slot, record.ts_recv_ns, visitor),
+            _ => {}
+        }
     }
 
     /// Instrument and channel of a frame.

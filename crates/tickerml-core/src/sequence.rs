@@ -43,6 +43,10 @@ pub struct Sequence {
     first_buffered: Option<(u64, u64)>,
     /// Until the first diff behind a snapshot has fitted.
     bridging: bool,
+    /// The unbroken run of diffs that lasts: `pu` of its first one, `u` of its last. Futures only.
+    run: Option<(u64, u64)>,
+    /// The book was taken over at this id: diffs up to it are followed, not applied.
+    covered: u64,
 }
 
 impl Sequence {
@@ -54,6 +58,8 @@ impl Sequence {
             last: 0,
             first_buffered: None,
             bridging: false,
+            run: None,
+            covered: 0,
         }
     }
 
@@ -64,7 +70,37 @@ impl Sequence {
 
     /// Update id of the book while it is Live.
     pub const fn update_id(&self) -> u64 {
-        self.last
+        if self.covered > self.last { self.covered } else { self.last }
+    }
+
+    /// True while its diffs and a snapshot of their own make a true book.
+    pub const fn is_true(&self) -> bool {
+        matches!(self.state, BookState::Live | BookState::Stale)
+    }
+
+    /// Whether this socket's diffs can go on with the book that `gone`'s leaves: both are true, a diff has proven the snapshot
+    /// under that book, and none was lost between. USD-M moves so from one socket to the next (rules.md 4); the recorder and its readers ask here, so they agree.
+    pub fn carries_on(&self, gone: &Sequence) -> bool {
+        let reaches = self.run.is_some_and(|(from, _)| from <= gone.update_id());
+        self.is_true() && gone.is_true() && !gone.bridging && reaches
+    }
+
+    /// Goes on with the book that `gone`'s diffs leave.
+    pub fn carry_on(&mut self, gone: &Sequence) {
+        debug_assert!(self.carries_on(gone));
+        self.covered = gone.update_id();
+        self.last = self.run.map_or(self.last, |(_, last)| last);
+        self.bridging = false;
+    }
+
+    /// Whether the unbroken run of diffs holds this one already.
+    pub fn is_in_run(&self, ids: DepthIds) -> bool {
+        self.run.is_some_and(|(_, last)| ids.last <= last)
+    }
+
+    /// Whether a diff goes on with that run.
+    pub fn extends_run(&self, ids: DepthIds) -> bool {
+        self.is_in_run(ids) || self.run.is_some_and(|(_, last)| ids.prev == Some(last))
     }
 
     /// True behind a snapshot until the first diff has fitted: diffs dropped then are the splice's doing.
@@ -80,11 +116,22 @@ impl Sequence {
     /// The book starts over. `Connecting` after a disconnect or a new epoch, `Buffering` otherwise.
     pub fn reset(&mut self, state: BookState) {
         debug_assert!(matches!(state, BookState::Connecting | BookState::Buffering));
-        *self = Sequence { futures: self.futures, state, last: 0, first_buffered: None, bridging: false };
+        *self = Sequence {
+            futures: self.futures,
+            state,
+            last: 0,
+            first_buffered: None,
+            bridging: false,
+            run: None,
+            covered: 0,
+        };
     }
 
     /// The next diff of the stream.
     pub fn on_diff(&mut self, ids: DepthIds) -> Diff {
+        if let Some(prev) = ids.prev {
+            self.follow_run(prev, ids.last);
+        }
         match self.state {
             BookState::Live | BookState::Stale if self.bridging => self.bridge(ids),
             BookState::Live | BookState::Stale => self.follow(ids),
@@ -113,6 +160,7 @@ impl Sequence {
         self.last = last_update_id;
         self.first_buffered = None;
         self.bridging = true;
+        self.covered = 0;
         Snapshot::Accept
     }
 
@@ -157,7 +205,15 @@ impl Sequence {
     fn accept(&mut self, ids: DepthIds) -> Diff {
         self.last = ids.last;
         self.state = BookState::Live;
-        Diff::Apply
+        if ids.last <= self.covered { Diff::Drop } else { Diff::Apply }
+    }
+
+    fn follow_run(&mut self, prev: u64, last: u64) {
+        match &mut self.run {
+            Some((_, end)) if prev == *end => *end = last,
+            Some((_, end)) if last <= *end => {}
+            run => *run = Some((prev, last)),
+        }
     }
 
     fn follows(&self, ids: DepthIds) -> bool {
@@ -260,6 +316,47 @@ mod tests {
         assert_eq!(s.on_diff(spot(14, 15)), Diff::Gap);
         assert_eq!(s.on_snapshot(11), Snapshot::TooOld);
         assert_eq!(s.on_snapshot(13), Snapshot::Accept);
+    }
+
+    /// One socket's book at 20, another's diffs in other portions.
+    #[test]
+    fn a_second_socket_carries_on_where_its_diffs_reach_back() {
+        let live = |at: u64| {
+            let mut s = Sequence::new(Venue::BinanceUsdm);
+            s.on_diff(futures(at - 1, at, at - 2));
+            assert_eq!(s.on_snapshot(at - 1), Snapshot::Accept);
+            assert_eq!(s.on_diff(futures(at - 1, at, at - 2)), Diff::Apply);
+            s
+        };
+        let (gone, mut next) = (live(20), live(12));
+        assert!(!next.carries_on(&Sequence::new(Venue::BinanceUsdm)), "no book to go on with");
+        next.on_diff(futures(13, 18, 12));
+        assert!(next.carries_on(&gone) && gone.carries_on(&next));
+        next.carry_on(&gone);
+        assert_eq!(next.update_id(), 20);
+        assert_eq!(next.on_diff(futures(19, 20, 18)), Diff::Drop, "the book has it");
+        assert_eq!(next.on_diff(futures(21, 23, 20)), Diff::Apply);
+        assert_eq!(next.on_diff(futures(26, 27, 25)), Diff::Gap);
+        let mut late = live(30);
+        assert!(!late.carries_on(&gone), "21 to 28 are lost");
+        late.on_diff(futures(31, 32, 30));
+        assert!(!late.carries_on(&gone));
+    }
+
+    /// Before a snapshot's id diffs are dropped unseen; a hole among them is still a hole.
+    #[test]
+    fn a_hole_below_the_snapshot_breaks_the_run() {
+        let mut gone = Sequence::new(Venue::BinanceUsdm);
+        gone.on_diff(futures(9, 10, 8));
+        gone.on_snapshot(9);
+        let mut next = Sequence::new(Venue::BinanceUsdm);
+        next.on_diff(futures(9, 10, 8));
+        next.on_snapshot(40);
+        assert!(!next.carries_on(&gone), "nothing has proven the book yet");
+        gone.on_diff(futures(9, 10, 8));
+        assert!(next.carries_on(&gone));
+        assert_eq!(next.on_diff(futures(21, 22, 20)), Diff::Drop);
+        assert!(!next.carries_on(&gone));
     }
 
     #[test]

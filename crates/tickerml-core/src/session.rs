@@ -16,6 +16,7 @@ pub use view::{Seen, View, ViewCause};
 
 use crate::error::{Error, Result};
 use crate::event::{Message, Row};
+use crate::instrument::Instrument;
 use crate::market::Market;
 use crate::sim::{Report, Request, Sim};
 use crate::tape::{Record, RecordKind};
@@ -379,6 +380,7 @@ impl Session {
     fn control(&mut self, record: &Record<'_>) -> Result<bool> {
         match record.kind {
             RecordKind::Frame => self.start_boundaries(record.ts_recv_ns),
+            RecordKind::Instrument => self.check_scale()?,
             RecordKind::Epoch if self.boundary_ns.is_some() => {
                 self.boundary_ns = None;
                 self.report_views = 0;
@@ -395,6 +397,14 @@ impl Session {
             _ => self.start.note(record, &self.market)?,
         }
         Ok(false)
+    }
+
+    /// Orders, positions and what Python knows are in the scale with which the run began: a finer one ends it.
+    fn check_scale(&mut self) -> Result<()> {
+        match self.market.take_rescaled().map(Instrument::id) {
+            Some(instrument) if self.market.stats.frames > 0 => Err(Error::ScaleChanged { instrument }),
+            _ => Ok(()),
+        }
     }
 
     #[inline]

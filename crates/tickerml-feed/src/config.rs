@@ -99,6 +99,8 @@ pub struct StreamPlan {
     pub symbol: usize,
     /// True for the diff channel that builds the book.
     pub is_depth: bool,
+    /// True where prices and quantities must fit tick and lot (rules.md 6: depth, trade and bookTicker).
+    pub is_scaled: bool,
 }
 
 impl StreamPlan {
@@ -181,6 +183,7 @@ impl FeedConfig {
             ));
         }
         plan.config_record = with_slots(&self.config_record, &slots);
+        plan.config_record["shards"] = public_shards(&plan.shards, &slots);
         plan.slots = slots;
         Ok(plan)
     }
@@ -243,11 +246,15 @@ impl VenueConfig {
             let instrument = format!("{}:{name}", self.venue);
             channels
                 .iter()
-                .map(move |channel| StreamPlan {
-                    name: format!("{lower}@{channel}"),
-                    instrument: instrument.clone(),
-                    symbol,
-                    is_depth: channel == "depth" || channel.starts_with("depth@"),
+                .map(move |channel| {
+                    let is_depth = channel == "depth" || channel.starts_with("depth@");
+                    StreamPlan {
+                        name: format!("{lower}@{channel}"),
+                        instrument: instrument.clone(),
+                        symbol,
+                        is_depth,
+                        is_scaled: is_depth || channel == "trade" || channel == "bookTicker",
+                    }
                 })
                 .collect::<Vec<_>>()
         };
@@ -339,6 +346,13 @@ fn with_slots(record: &Value, slots: &[String]) -> Value {
     record
 }
 
+/// Which symbols each public connection carries, for the tape's readers: `{"binance_spot/public/0": ["BTCUSDT"]}`.
+fn public_shards(shards: &[ShardPlan], slots: &[String]) -> Value {
+    let name = |shard: &ShardPlan| slots[usize::from(shard.slots[0])].trim_end_matches("/a").to_owned();
+    let public = shards.iter().filter(|shard| shard.role == Role::Public);
+    Value::Object(public.map(|shard| (name(shard), json!(shard.symbols))).collect())
+}
+
 fn source_venue() -> String {
     "venue".to_owned()
 }
@@ -380,6 +394,8 @@ mod tests {
         ];
         assert_eq!(plan.slots, expected);
         assert_eq!(plan.config_record["slots"][8], "binance_usdm/rest");
+        assert_eq!(plan.config_record["shards"]["binance_spot/public/0"], json!(["BTCUSDT", "ETHUSDT"]));
+        assert!(plan.config_record["shards"]["binance_usdm/market/0"].is_null());
         assert_eq!((plan.rest_slots[0], plan.shards[0].slots, plan.shards[2].slots), (1, [2, 3], [6, 7]));
         assert_eq!(
             plan.shards[0].url,

@@ -303,7 +303,7 @@ impl RecorderTape {
     /// Whether everything appended is on disk.
     fn settled(&mut self) -> bool {
         self.ready();
-        self.held.is_empty() && self.recorder.durable_pos() >= self.recorder.next_pos()
+        self.next.is_none() && self.held.is_empty() && self.recorder.durable_pos() >= self.recorder.next_pos()
     }
 
     fn hold(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {

@@ -28,9 +28,10 @@ use crate::rest::RestQueue;
 use crate::stats::{Counters, Errors};
 use crate::tape_port::Tape;
 use crate::track::Track;
-use tickerml_core::event::BookState;
+use tickerml_core::event::{BookState, Row};
 use tickerml_core::instrument::Instrument;
 use tickerml_core::tape::RecordKind;
+use tickerml_core::wire::Scale;
 
 /// Silence on the tape after which a TICK moves time (rules.md 1).
 pub const TICK_NS: i64 = 20_000_000;
@@ -137,6 +138,10 @@ pub(crate) struct Book {
     /// A probe saw an id that the stream has not reached, and when.
     suspect: Option<(u64, i64)>,
     depth_stream: Option<usize>,
+    /// Scale of its numbers, once the venue has told it.
+    scale: Option<Scale>,
+    /// The last record at which it started over.
+    restarted_pos: u64,
 }
 
 /// See the module's page.
@@ -166,6 +171,8 @@ pub struct Supervisor<T: Tape> {
     clock_trusted: bool,
     requests: u64,
     stopped: bool,
+    /// Rows of the frame at hand.
+    rows: Vec<Row>,
 }
 
 impl<T: Tape> Supervisor<T> {
@@ -212,6 +219,7 @@ impl<T: Tape> Supervisor<T> {
             clock_trusted: false,
             requests: 0,
             stopped: false,
+            rows: Vec::new(),
         }
     }
 
@@ -240,6 +248,8 @@ impl<T: Tape> Supervisor<T> {
         let config = std::mem::take(&mut self.plan.config_record);
         self.append_json(RecordKind::Config, 0, now_ns, &config);
         self.plan.config_record = config;
+        let pos = self.counters.pos;
+        self.shards.iter_mut().flat_map(|s| &mut s.books).for_each(|book| book.restarted_pos = pos);
     }
 
     /// Time passed. Call at least every 20 ms.
@@ -259,6 +269,7 @@ impl<T: Tape> Supervisor<T> {
             self.watch_streams(now_ns);
             self.watch_books(now_ns);
             self.watch_contacts(now_ns);
+            self.want_metadata_again(now_ns);
         }
         self.tick_handovers(now_ns);
         self.want_snapshots(now_ns);
@@ -298,18 +309,24 @@ impl<T: Tape> Supervisor<T> {
         Ok(())
     }
 
-    /// Appends what the engine handed back. A HEALTH record named `resync` asks for a new snapshot of the book in its detail.
+    /// Appends what the engine handed back. A HEALTH record named `resync` asks for a new snapshot of the book in its detail
+    /// ([`tickerml_core::market::Want`]); it is no record where that book has started over since anyway.
     fn take_from_engine(&mut self, now_ns: i64) {
         while self.tape.ready()
             && let Some((kind, bytes)) = self.tape.take_from_engine()
         {
+            let value = if kind == RecordKind::Health { serde_json::from_slice(&bytes).ok() } else { None };
+            let Some(want) = value.filter(|v: &Value| v["name"] == "resync") else {
+                self.append(kind, 0, now_ns, &bytes);
+                continue;
+            };
+            let instrument = want["detail"].as_str().unwrap_or_default();
+            if want["pos"].as_u64().is_some_and(|pos| self.restarted_since(instrument, pos)) {
+                continue;
+            }
             self.append(kind, 0, now_ns, &bytes);
-            let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
-            if kind == RecordKind::Health && value["name"] == "resync" {
-                let instrument = value["detail"].as_str().unwrap_or_default().to_owned();
-                if let Err(error) = self.resync_instrument(&instrument, now_ns) {
-                    self.errors.push(error);
-                }
+            if let Err(error) = self.resync_instrument(instrument, now_ns) {
+                self.errors.push(error);
             }
         }
     }
@@ -447,6 +464,8 @@ fn shard_of(shard: &ShardPlan, plan: &Plan) -> Shard {
         probed: None,
         suspect: None,
         depth_stream: shard.streams.iter().position(|s| s.symbol == symbol && s.is_depth),
+        scale: None,
+        restarted_pos: 0,
     };
     let books = if shard.role == Role::Public { (0..shard.symbols.len()).map(book).collect() } else { Vec::new() };
     Shard {

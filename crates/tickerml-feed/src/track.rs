@@ -1,14 +1,10 @@
 //! Follows one book's update ids to know when a snapshot is needed. The tape's reader derives the same from the records.
 use tickerml_core::event::BookState;
 use tickerml_core::instrument::Venue;
+use tickerml_core::market::{BUFFER_BYTES_MAX, WAITING_BYTES};
 use tickerml_core::sequence::{Diff, Sequence, Snapshot};
 use tickerml_core::wire::DepthIds;
 
-/// Rows that may wait for a snapshot, bytes a symbol (rules.md 6). The tape's reader counts the same bytes, so both start
-/// over at the same diff.
-pub const BUFFER_BYTES_MAX: usize = 8 << 20;
-/// What a waiting diff costs besides its rows.
-pub const DIFF_BYTES: usize = 88;
 /// Diffs follow a true snapshot at once. When they are older than it for this long, it is not this book's.
 pub const PROOF_NS: i64 = 5_000_000_000;
 
@@ -19,7 +15,7 @@ pub enum Outcome {
     Fine,
     /// Something was lost while the book was Live.
     Gap,
-    /// The buffer was full, or the diff unreadable: it starts over.
+    /// The buffer was full: it starts over.
     Overflow,
     /// The accepted snapshot does not belong to these diffs.
     Mismatch,
@@ -47,7 +43,7 @@ impl Track {
 
     /// Update id of the book, while Live or Stale.
     pub fn update_id(&self) -> Option<u64> {
-        matches!(self.state(), BookState::Live | BookState::Stale).then(|| self.sequence.update_id())
+        self.sequence.is_true().then(|| self.sequence.update_id())
     }
 
     /// True from the first diff on until a snapshot fits.
@@ -61,13 +57,32 @@ impl Track {
         self.forget();
     }
 
+    /// Whether the book of `other` could pass to this side without a gap.
+    pub fn carries_on(&self, other: &Track) -> bool {
+        self.sequence.carries_on(&other.sequence)
+    }
+
+    /// The other side's connection is gone: goes on with the book that it leaves, where no diff was lost between. False where
+    /// that cannot be; a book that was true by itself then starts over, one that waits for its snapshot goes on waiting.
+    pub fn take_over(&mut self, gone: &Track) -> bool {
+        if self.carries_on(gone) {
+            self.sequence.carry_on(&gone.sequence);
+            self.unproven_since_ns = None;
+            return true;
+        }
+        if self.sequence.is_true() {
+            self.reset(BookState::Buffering);
+        }
+        false
+    }
+
     /// The stream is silent beyond its limit.
     pub fn on_silence(&mut self) {
         self.sequence.on_silence();
     }
 
-    /// The next diff; `rows_bytes` is asked only when it must wait.
-    pub fn on_diff(&mut self, ids: DepthIds, now_ns: i64, rows_bytes: impl FnOnce() -> Option<usize>) -> Outcome {
+    /// The next diff, and the size of its rows.
+    pub fn on_diff(&mut self, ids: DepthIds, now_ns: i64, rows_bytes: usize) -> Outcome {
         let was_live = self.update_id().is_some();
         match self.sequence.on_diff(ids) {
             Diff::Apply => self.unproven_since_ns = None,
@@ -76,10 +91,10 @@ impl Track {
                 return Outcome::Mismatch;
             }
             Diff::Drop => {}
-            Diff::Buffer => return self.wait(ids, rows_bytes()),
+            Diff::Buffer => return self.wait(ids, rows_bytes),
             Diff::Gap => {
                 self.forget();
-                let outcome = self.wait(ids, rows_bytes());
+                let outcome = self.wait(ids, rows_bytes);
                 return if was_live { Outcome::Gap } else { outcome };
             }
         }
@@ -107,14 +122,13 @@ impl Track {
         answer
     }
 
-    /// Keeps a diff; one that cannot be read or does not fit makes the book start over.
-    fn wait(&mut self, ids: DepthIds, rows_bytes: Option<usize>) -> Outcome {
-        let bytes = rows_bytes.map(|rows| self.waiting_bytes + rows + DIFF_BYTES);
-        let Some(bytes) = bytes.filter(|&bytes| bytes <= BUFFER_BYTES_MAX) else {
+    /// Keeps a diff; one that does not fit makes the book start over.
+    fn wait(&mut self, ids: DepthIds, rows_bytes: usize) -> Outcome {
+        self.waiting_bytes += rows_bytes + WAITING_BYTES;
+        if self.waiting_bytes > BUFFER_BYTES_MAX {
             self.reset(BookState::Buffering);
             return Outcome::Overflow;
-        };
-        self.waiting_bytes = bytes;
+        }
         self.waiting.push(ids);
         Outcome::Fine
     }
@@ -137,16 +151,12 @@ mod tests {
     #[test]
     fn a_gap_is_told_and_needs_a_new_snapshot() {
         let mut track = Track::new(Venue::BinanceSpot);
-        assert_eq!(track.on_diff(ids(1, 2), 0, || Some(100)), Outcome::Fine);
+        assert_eq!(track.on_diff(ids(1, 2), 0, 100), Outcome::Fine);
         assert!(track.wants_snapshot());
         assert_eq!(track.on_snapshot(1, 0), Snapshot::Accept);
         assert_eq!(track.update_id(), Some(2));
-        assert_eq!(track.on_diff(ids(4, 5), 0, || Some(100)), Outcome::Gap);
-        assert_eq!(
-            track.on_diff(ids(7, 8), 0, || Some(100)),
-            Outcome::Fine,
-            "a second loss while not Live is the same gap"
-        );
+        assert_eq!(track.on_diff(ids(4, 5), 0, 100), Outcome::Gap);
+        assert_eq!(track.on_diff(ids(7, 8), 0, 100), Outcome::Fine, "a second loss while not Live is the same gap");
         assert_eq!(track.on_snapshot(6, 0), Snapshot::Accept);
         assert_eq!(track.update_id(), Some(8));
     }
@@ -154,11 +164,11 @@ mod tests {
     #[test]
     fn a_snapshot_of_another_book_is_found_out() {
         let mut track = Track::new(Venue::BinanceSpot);
-        track.on_diff(ids(1, 2), 0, || Some(100));
+        track.on_diff(ids(1, 2), 0, 100);
         assert_eq!(track.on_snapshot(1_000_000, 0), Snapshot::Accept);
-        assert_eq!(track.on_diff(ids(3, 4), PROOF_NS, || Some(100)), Outcome::Fine);
-        assert_eq!(track.on_diff(ids(5, 6), PROOF_NS + 1, || Some(100)), Outcome::Mismatch);
-        assert_eq!(track.on_diff(ids(7, 8), PROOF_NS + 2, || Some(100)), Outcome::Fine);
+        assert_eq!(track.on_diff(ids(3, 4), PROOF_NS, 100), Outcome::Fine);
+        assert_eq!(track.on_diff(ids(5, 6), PROOF_NS + 1, 100), Outcome::Mismatch);
+        assert_eq!(track.on_diff(ids(7, 8), PROOF_NS + 2, 100), Outcome::Fine);
         assert!(track.wants_snapshot());
     }
 
@@ -167,11 +177,8 @@ mod tests {
         let mut track = Track::new(Venue::BinanceSpot);
         let mut overflows = 0;
         for n in 0..20 {
-            overflows += usize::from(track.on_diff(ids(n + 1, n + 1), 0, || Some(1 << 20)) == Outcome::Overflow);
+            overflows += usize::from(track.on_diff(ids(n + 1, n + 1), 0, 1 << 20) == Outcome::Overflow);
         }
         assert_eq!(overflows, 2);
-        let mut track = Track::new(Venue::BinanceSpot);
-        assert_eq!(track.on_diff(ids(1, 1), 0, || None), Outcome::Overflow, "not readable");
-        assert!(!track.wants_snapshot());
     }
 }

@@ -314,6 +314,16 @@ impl Session {
             done => done,
         }
         .map_err(errors::core)
+        .inspect(|_| self.tell_feed())
+    }
+
+    /// Asks the feed for what the session wants of it; where it cannot take that now, again next time. A replay asks nobody.
+    fn tell_feed(&mut self) {
+        let Source::Tail(input) = &self.source else { return };
+        self.core.market.hand_wants(|want| {
+            let (kind, bytes) = want.record();
+            input.input.tail().append_from_engine(kind, bytes).is_ok()
+        });
     }
 
     /// Nothing is at hand: signals, damage, and for a live run the wait for more.

@@ -2,13 +2,16 @@
 use super::silence::Silence;
 use crate::book::Book;
 use crate::event::{BookState, Cause, Message, Row};
-use crate::instrument::Instrument;
-use crate::sequence::Sequence;
+use crate::instrument::{Instrument, Venue};
+use crate::sequence::{Diff, Sequence, Snapshot};
 use crate::wire::{DepthIds, Scale};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of rows that wait for a snapshot (rules.md 6: 8 MiB a symbol).
 pub const BUFFER_BYTES_MAX: usize = 8 << 20;
+
+/// What a waiting diff costs besides its rows. The recorder counts the same, so that both start over at the same diff.
+pub const WAITING_BYTES: usize = size_of::<Waiting>();
 
 /// A span in which a book could not be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +89,7 @@ impl Splice {
 
     /// Keeps a diff; false when that exceeds [`BUFFER_BYTES_MAX`].
     pub fn push(&mut self, ids: DepthIds, message: Message, rows: &[Row]) -> bool {
-        self.waiting_bytes += size_of_val(rows) + size_of::<Waiting>();
+        self.waiting_bytes += size_of_val(rows) + WAITING_BYTES;
         self.waiting.push(Waiting { ids: (ids.first, ids.last, ids.prev), message, rows: rows.to_vec() });
         self.waiting_bytes <= BUFFER_BYTES_MAX
     }
@@ -94,6 +97,38 @@ impl Splice {
     pub fn forget(&mut self) {
         self.waiting.clear();
         self.waiting_bytes = 0;
+    }
+
+    /// Starts over on the same socket. One that has brought nothing yet has nothing to forget.
+    pub fn restart(&mut self) {
+        self.forget();
+        if self.sequence.state() != BookState::Connecting {
+            self.sequence.reset(BookState::Buffering);
+        }
+    }
+
+    /// Whether a snapshot of its own has fitted its diffs.
+    pub const fn is_true(&self) -> bool {
+        self.sequence.is_true()
+    }
+
+    /// A snapshot for the diffs that wait here; they go on waiting, for the book is another socket's.
+    pub fn on_snapshot(&mut self, id: u64) {
+        if self.sequence.on_snapshot(id) != Snapshot::Accept {
+            return;
+        }
+        for at in 0..self.waiting.len() {
+            if matches!(self.sequence.on_diff(self.waiting[at].ids()), Diff::Buffer | Diff::Gap) {
+                return self.restart();
+            }
+        }
+    }
+
+    /// Lets go of diffs that the book has, which stands at `id`.
+    pub fn prune(&mut self, id: u64) {
+        let old = self.waiting.iter().take_while(|w| w.ids.1 <= id).count();
+        let bytes = |w: &Waiting| size_of_val(w.rows.as_slice()) + WAITING_BYTES;
+        self.waiting_bytes -= self.waiting.drain(..old).map(|w| bytes(&w)).sum::<usize>();
     }
 }
 
@@ -118,7 +153,11 @@ pub struct Line {
     pub last_frame_ns: i64,
     /// Counts.
     pub stats: LineStats,
+    /// Which of its venue's connections carries it; none until that is known.
+    pub(super) shard: Option<u16>,
+    /// Diffs of the socket that carries the book.
     pub(super) splice: Splice,
+    /// Diffs of the socket that will carry it, during a hand-over of futures.
     pub(super) standby: Option<Splice>,
     pub(super) silence: Silence,
     pub(super) first_trade_id: Option<u64>,
@@ -145,6 +184,7 @@ impl Line {
             funding: (0, 0),
             last_frame_ns: 0,
             stats: LineStats::default(),
+            shard: None,
             splice: Splice::new(0, sequence),
             standby: None,
             silence: Silence::new(),
@@ -166,6 +206,16 @@ impl Line {
     /// True while its book may feed decisions.
     pub fn is_live(&self) -> bool {
         self.state == BookState::Live
+    }
+
+    /// Whether this connection carries its diffs and trades.
+    pub(super) fn is_carried_by(&self, venue: Venue, shard: u16) -> bool {
+        self.instrument.venue == venue && self.shard == Some(shard)
+    }
+
+    /// Whether diffs of this socket are the book's: on futures those of one socket only.
+    pub(super) const fn is_spliced_from(&self, slot: u16) -> bool {
+        !self.instrument.venue.is_futures() || self.splice.slot == 0 || self.splice.slot == slot
     }
 
     /// The gap that is open now.

@@ -3,6 +3,7 @@ use super::line::Line;
 use crate::instrument::{Instrument, Venue};
 use crate::wire::Channel;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Role {
 struct Slot {
     venue: Option<Venue>,
     role: Role,
+    /// Which of the venue's connections: each carries its own symbols.
+    shard: u16,
     open: bool,
 }
 
@@ -39,6 +42,8 @@ struct Name {
 pub struct Slots {
     slots: Vec<Slot>,
     names: Vec<Name>,
+    /// Symbols of each public shard, as the CONFIG record says.
+    plan: Vec<(Venue, u16, String)>,
 }
 
 impl Slots {
@@ -49,6 +54,36 @@ impl Slots {
         for (slot, was_open) in self.slots.iter_mut().zip(open) {
             slot.open = was_open;
         }
+    }
+
+    /// Takes the symbols of each public shard (`binance_spot/public/0`).
+    pub fn set_plan(&mut self, shards: &BTreeMap<String, Vec<String>>) {
+        self.plan.clear();
+        for (name, symbols) in shards {
+            if let Slot { venue: Some(venue), role: Role::Public, shard, .. } = parse(name) {
+                self.plan.extend(symbols.iter().map(|symbol| (venue, shard, symbol.clone())));
+            }
+        }
+    }
+
+    /// Shard of an instrument: as planned, or the only one that its venue has.
+    pub fn shard_of(&self, instrument: &Instrument) -> Option<u16> {
+        let planned = self.plan.iter().find(|(venue, _, s)| *venue == instrument.venue && *s == instrument.symbol);
+        planned.map(|(_, shard, _)| *shard).or_else(|| {
+            let public = |s: &&Slot| s.role == Role::Public && s.venue == Some(instrument.venue);
+            let mut shards = self.slots.iter().filter(public).map(|s| s.shard);
+            let first = shards.next()?;
+            shards.all(|shard| shard == first).then_some(first)
+        })
+    }
+
+    /// Shard of a public connection.
+    pub fn shard(&self, slot: u16) -> Option<u16> {
+        self.slots.get(usize::from(slot)).filter(|s| s.role == Role::Public).map(|s| s.shard)
+    }
+
+    pub fn is_open(&self, slot: u16) -> bool {
+        self.slots.get(usize::from(slot)).is_some_and(|s| s.open)
     }
 
     pub fn add_instrument(&mut self, instrument: &Instrument, index: usize) {
@@ -69,7 +104,9 @@ impl Slots {
     pub fn heard(&self, slot: u16, ts_ns: i64, lines: &mut [Line]) -> Option<Venue> {
         let slot = self.slots.get(usize::from(slot))?;
         if slot.role == Role::Public {
-            for line in lines.iter_mut().filter(|line| Some(line.instrument.venue) == slot.venue) {
+            let carried =
+                |line: &&mut Line| line.shard == Some(slot.shard) && Some(line.instrument.venue) == slot.venue;
+            for line in lines.iter_mut().filter(carried) {
                 line.last_frame_ns = ts_ns;
             }
         }
@@ -100,17 +137,19 @@ impl Slots {
         self.names.iter().find(|n| Some(n.venue) == venue && n.symbol == symbol).map(|n| n.index)
     }
 
-    pub fn connected(&mut self, slot: u16) -> Option<(Venue, Role)> {
+    /// Venue and shard of a public connection that opened.
+    pub fn connected(&mut self, slot: u16) -> Option<(Venue, u16)> {
         self.set_open(slot, true)
     }
 
-    pub fn disconnected(&mut self, slot: u16) -> Option<(Venue, Role)> {
+    /// The same of one that closed.
+    pub fn disconnected(&mut self, slot: u16) -> Option<(Venue, u16)> {
         self.set_open(slot, false)
     }
 
-    /// Another open public connection of this venue.
-    pub fn open_public(&self, venue: Venue) -> Option<u16> {
-        let hit = |s: &Slot| s.open && s.role == Role::Public && s.venue == Some(venue);
+    /// Another open connection of this shard.
+    pub fn open_public(&self, venue: Venue, shard: u16) -> Option<u16> {
+        let hit = |s: &Slot| s.open && s.role == Role::Public && s.venue == Some(venue) && s.shard == shard;
         self.slots.iter().position(hit).map(|n| n as u16)
     }
 
@@ -118,10 +157,10 @@ impl Slots {
         self.slots.iter_mut().for_each(|s| s.open = false);
     }
 
-    fn set_open(&mut self, slot: u16, open: bool) -> Option<(Venue, Role)> {
+    fn set_open(&mut self, slot: u16, open: bool) -> Option<(Venue, u16)> {
         let slot = self.slots.get_mut(usize::from(slot))?;
         slot.open = open;
-        slot.venue.map(|venue| (venue, slot.role))
+        slot.venue.filter(|_| slot.role == Role::Public).map(|venue| (venue, slot.shard))
     }
 }
 
@@ -135,5 +174,6 @@ fn parse(name: &str) -> Slot {
         (Some(_), Some("rest")) => Role::Rest,
         _ => Role::Control,
     };
-    Slot { venue, role, open: false }
+    let shard = parts.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    Slot { venue, role, shard, open: false }
 }

@@ -1,7 +1,6 @@
 //! How a book is made true and kept so: diffs against snapshots, sockets that come and go, and what is said when it is lost.
-use super::line::{self, Splice};
-use super::slots::Role;
-use super::{Market, Visitor};
+use super::line;
+use super::{Market, Visitor, Want};
 use crate::error::Result;
 use crate::event::{BookState, Cause, Message, Row, RowKind, flag};
 use crate::sequence::{Diff, Snapshot};
@@ -28,19 +27,11 @@ impl Market {
         }
         line.stats.last_seq = line.stats.last_seq.max(ids.last);
         line.silence.heard(message.ts_recv_ns);
-        // Futures chain `pu` per socket, so a second socket's diffs wait for a snapshot of their own (rules.md 4).
-        if let Some(standby) = line.standby.as_mut().filter(|s| s.slot == slot) {
-            if standby.sequence.on_diff(ids) == Diff::Gap {
-                standby.forget();
-            }
-            let fits = standby.push(ids, *message, rows);
-            if !fits {
-                line.standby = None;
-            }
-            return;
+        if line.standby.as_ref().is_some_and(|standby| standby.slot == slot) {
+            return self.standby_diff(index, ids, message, rows, visitor);
         }
-        // A socket that another has replaced: its chain is not the book's any more.
-        if line.instrument.venue.is_futures() && line.splice.slot != 0 && line.splice.slot != slot {
+        // Neither the book's socket nor one that may become it: its chain says nothing here.
+        if !line.is_spliced_from(slot) {
             line.stats.repeats += 1;
             return;
         }
@@ -66,7 +57,7 @@ impl Market {
         }
     }
 
-    fn apply_diff<V: Visitor>(&mut self, index: usize, message: &Message, rows: &[Row], visitor: &mut V) {
+    pub(super) fn apply_diff<V: Visitor>(&mut self, index: usize, message: &Message, rows: &[Row], visitor: &mut V) {
         let line = &mut self.lines[index];
         line.last_true_ns = message.ts_recv_ns;
         if message.ts_event_ns != UNDEF_TS_NS {
@@ -91,15 +82,20 @@ impl Market {
             }
             self.set_state(index, BookState::Syncing, cause, ts, visitor);
         }
-        if !self.lines[index].splice.push(ids, *message, rows) {
+        let line = &mut self.lines[index];
+        if !line.splice.push(ids, *message, rows) {
+            if line.last_true_ns == 0 {
+                // No book was true before: what is lost begins with the first diff that waited.
+                line.last_true_ns = line.splice.waiting[0].message.ts_recv_ns;
+            }
             self.lose(index, Cause::Overflow, ts, BookState::Buffering, visitor);
         }
     }
 
-    fn judge_crossed<V: Visitor>(&mut self, index: usize, ts_ns: i64, visitor: &mut V) {
+    pub(super) fn judge_crossed<V: Visitor>(&mut self, index: usize, ts_ns: i64, visitor: &mut V) {
         if self.lines[index].book.is_crossed() {
             self.lines[index].stats.crossed += 1;
-            self.lose(index, Cause::Crossed, ts_ns, BookState::Buffering, visitor);
+            self.lose_all(index, Cause::Crossed, ts_ns, BookState::Buffering, visitor);
         }
     }
 
@@ -130,14 +126,12 @@ impl Market {
         visitor: &mut V,
     ) {
         let line = &mut self.lines[index];
-        if line.standby.as_mut().is_some_and(|s| s.sequence.on_snapshot(id) == Snapshot::Accept) {
-            // The new socket's book is whole: it takes over.
-            line.splice = line.standby.take().expect("just asked");
-        } else {
-            match line.splice.sequence.on_snapshot(id) {
-                Snapshot::Accept => {}
-                Snapshot::TooOld | Snapshot::Unneeded => return,
-            }
+        if let Some(standby) = &mut line.standby {
+            standby.on_snapshot(id);
+        }
+        match line.splice.sequence.on_snapshot(id) {
+            Snapshot::Accept => {}
+            Snapshot::TooOld | Snapshot::Unneeded => return,
         }
         line.stats.snapshots += 1;
         line.last_true_ns = record.ts_recv_ns;
@@ -186,53 +180,9 @@ impl Market {
         }
     }
 
-    pub(super) fn connected<V: Visitor>(&mut self, slot: u16, ts_ns: i64, visitor: &mut V) {
-        let Some((venue, Role::Public)) = self.slots.connected(slot) else { return };
-        for index in 0..self.lines.len() {
-            let line = &mut self.lines[index];
-            if line.instrument.venue != venue {
-                continue;
-            }
-            if line.state == BookState::Connecting {
-                line.splice.slot = slot;
-                line.splice.sequence.reset(BookState::Buffering);
-                self.set_state(index, BookState::Buffering, Cause::Connect, ts_ns, visitor);
-            } else if venue.is_futures() && line.splice.slot != slot {
-                line.standby = Some(Splice::new(slot, crate::sequence::Sequence::new(venue)));
-            }
-        }
-    }
-
-    pub(super) fn disconnected<V: Visitor>(&mut self, slot: u16, ts_ns: i64, visitor: &mut V) {
-        self.stats.disconnects += 1;
-        let Some((venue, Role::Public)) = self.slots.disconnected(slot) else { return };
-        let other = self.slots.open_public(venue);
-        for index in 0..self.lines.len() {
-            let line = &mut self.lines[index];
-            if line.instrument.venue != venue {
-                continue;
-            }
-            line.standby = line.standby.take().filter(|s| s.slot != slot);
-            match other {
-                // Spot's ids are one sequence on every socket: the other one carries on.
-                Some(other) if !venue.is_futures() => line.splice.slot = other,
-                _ if line.splice.slot != slot && line.splice.slot != 0 => {}
-                _ => {
-                    line.silence.interrupted();
-                    let standby = line.standby.take();
-                    self.lose(index, Cause::Disconnect, ts_ns, BookState::Connecting, visitor);
-                    if let Some(standby) = standby {
-                        self.lines[index].splice = standby;
-                        self.set_state(index, BookState::Buffering, Cause::Disconnect, ts_ns, visitor);
-                        self.set_state(index, BookState::Syncing, Cause::Disconnect, ts_ns, visitor);
-                    }
-                }
-            }
-        }
-    }
-
     pub(super) fn epoch<V: Visitor>(&mut self, ts_ns: i64, visitor: &mut V) {
         self.slots.forget_connections();
+        self.wants.clear();
         for index in 0..self.lines.len() {
             self.lines[index].standby = None;
             self.lines[index].silence.interrupted();
@@ -240,7 +190,22 @@ impl Market {
         }
     }
 
-    /// The book cannot be trusted any more and starts over from `state`.
+    /// The book cannot be trusted any more and starts over from `state`, on every socket.
+    pub(super) fn lose_all<V: Visitor>(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        ts_ns: i64,
+        state: BookState,
+        visitor: &mut V,
+    ) {
+        if let Some(standby) = &mut self.lines[index].standby {
+            standby.restart();
+        }
+        self.lose(index, cause, ts_ns, state, visitor);
+    }
+
+    /// The book cannot be trusted any more and starts over from `state`, on its own socket.
     pub(super) fn lose<V: Visitor>(
         &mut self,
         index: usize,
@@ -250,18 +215,41 @@ impl Market {
         visitor: &mut V,
     ) {
         let line = &mut self.lines[index];
+        // Without a connection there is nothing to buffer.
+        let state = if line.state == BookState::Connecting { BookState::Connecting } else { state };
         line.splice.forget();
         line.splice.sequence.reset(state);
-        if line.state == state {
+        if state == BookState::Buffering {
+            self.want_resync(index, cause);
+        }
+        if self.lines[index].state == state {
             return;
         }
         self.set_gap(index, cause, ts_ns, visitor);
         self.set_state(index, state, cause, ts_ns, visitor);
     }
 
-    /// Records a gap, where there was a book to lose.
+    /// A diff of this socket cannot be read: whoever it was for has lost it.
+    pub(super) fn lost_diff<V: Visitor>(&mut self, index: usize, slot: u16, ts_ns: i64, visitor: &mut V) {
+        let line = &mut self.lines[index];
+        if let Some(standby) = line.standby.as_mut().filter(|standby| standby.slot == slot) {
+            standby.restart();
+        } else if line.is_spliced_from(slot) {
+            self.lose(index, Cause::BadFrame, ts_ns, BookState::Buffering, visitor);
+        }
+    }
+
+    /// Sockets that live cannot tell the recorder that the book is lost.
+    fn want_resync(&mut self, index: usize, cause: Cause) {
+        let id = self.lines[index].instrument.id();
+        let pos = self.last_pos;
+        self.wants.retain(|Want::Resync { instrument, .. }| *instrument != id);
+        self.wants.push(Want::Resync { instrument: id, cause, pos });
+    }
+
+    /// Records a gap, where there was a book to lose, or one to come whose diffs overflowed.
     fn set_gap<V: Visitor>(&mut self, index: usize, cause: Cause, ts_ns: i64, visitor: &mut V) {
-        if matches!(self.lines[index].state, BookState::Live | BookState::Stale) {
+        if matches!(self.lines[index].state, BookState::Live | BookState::Stale) || cause == Cause::Overflow {
             self.set_state(index, BookState::Gap, cause, ts_ns, visitor);
         }
     }

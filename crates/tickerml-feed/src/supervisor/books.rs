@@ -1,53 +1,67 @@
 //! Frames of streams, and the books whose ids they carry: when a snapshot is wanted and what it did.
+use super::Supervisor;
 use super::lane::Lane;
-use super::{Book, Supervisor};
+use crate::config::StreamPlan;
 use crate::rest::What;
 use crate::tape_port::Tape;
 use crate::track::{Outcome, Track};
+use tickerml_core::error::Error;
 use tickerml_core::event::BookState;
-use tickerml_core::event::Row;
 use tickerml_core::instrument::Instrument;
 use tickerml_core::sequence::Snapshot;
-use tickerml_core::wire::{self, Channel, Head, Scale};
+use tickerml_core::wire::{self, Body, DepthIds, Scale};
 
 /// A book gets at most two snapshots a second, whatever its stream does.
 const SNAPSHOT_SPACING_NS: i64 = 500_000_000;
 
 impl<T: Tape> Supervisor<T> {
-    /// A decoded head: the stream lives, and a diff moves its book.
-    pub(super) fn route(&mut self, lane: usize, head: Head<'_>, frame: &[u8], now_ns: i64) {
+    /// A frame of a stream: the stream lives, and a diff moves its book. What a reader of the tape will not take is noticed
+    /// here, by the same decoder, for without an engine nobody else would ask for a new snapshot.
+    pub(super) fn stream_frame(&mut self, lane: usize, stream: usize, frame: &[u8], now_ns: i64) {
         let shard = self.lanes[lane].shard;
-        let Some(stream) = self.stream_index(shard, head.stream) else {
-            self.counters.other_frames += 1;
-            return;
+        let StreamPlan { symbol, is_depth, is_scaled, .. } = self.shards[shard].plan.streams[stream];
+        let scale = self.shards[shard].books.get(symbol).and_then(|book| book.scale).filter(|_| is_scaled);
+        let Some(scale) = scale else {
+            return match wire::head(frame) {
+                Ok(_) => self.stream_lives(lane, stream, now_ns),
+                Err(_) => self.counters.bad_frames += 1,
+            };
         };
+        self.rows.clear();
+        match wire::decode(frame, scale, &mut self.rows) {
+            Ok(decoded) => {
+                self.stream_lives(lane, stream, now_ns);
+                if let Body::Depth(ids) = decoded.body {
+                    self.diff(lane, symbol, ids, now_ns);
+                }
+            }
+            Err(Error::BadNumber { .. }) => self.bad_number(shard, symbol, now_ns),
+            Err(_) if is_depth => self.bad_diff(lane, symbol),
+            Err(_) => self.counters.bad_frames += 1,
+        }
+    }
+
+    fn stream_lives(&mut self, lane: usize, stream: usize, now_ns: i64) {
+        let shard = self.lanes[lane].shard;
         self.lanes[lane].saw(stream);
         let resumed = self.shards[shard].lives[stream].on_frame(now_ns);
         if resumed {
             let detail = self.shards[shard].plan.streams[stream].label();
             self.health(0, now_ns, "stream", "live", &detail);
         }
-        if head.channel == Channel::Depth {
-            let symbol = self.shards[shard].plan.streams[stream].symbol;
-            self.diff(lane, symbol, head, frame, now_ns);
-        }
     }
 
-    fn diff(&mut self, lane: usize, symbol: usize, head: Head<'_>, frame: &[u8], now_ns: i64) {
+    fn diff(&mut self, lane: usize, symbol: usize, ids: DepthIds, now_ns: i64) {
         let Lane { shard, side, .. } = self.lanes[lane];
         let at = self.track_index(shard, side);
-        let s = &mut self.shards[shard];
-        let Some(book) = s.books.get_mut(symbol) else { return };
-        let (venue, name) = (s.plan.venue, &s.plan.symbols[symbol]);
-        let instruments = &self.venues[venue].instruments;
-        let outcome = book.tracks[at].on_diff(head.depth, now_ns, || rows_bytes(instruments, name, frame));
+        let book = &mut self.shards[shard].books[symbol];
+        let outcome = book.tracks[at].on_diff(ids, now_ns, size_of_val(self.rows.as_slice()));
+        if outcome != Outcome::Fine {
+            book.restarted_pos = self.counters.pos;
+        }
         match outcome {
             Outcome::Fine => {}
-            Outcome::Gap => self.counters.gaps += 1,
-            Outcome::Overflow => {
-                self.counters.gaps += 1;
-                self.want_metadata(venue, now_ns);
-            }
+            Outcome::Gap | Outcome::Overflow => self.counters.gaps += 1,
             Outcome::Mismatch => {
                 let reason = format!("{}: diffs do not follow the snapshot", self.instrument_id(shard, symbol));
                 self.errors.push(reason.clone());
@@ -61,16 +75,42 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
-    /// A frame that cannot be read. When it was a diff its book has lost it.
-    pub(super) fn bad_frame(&mut self, lane: usize, frame: &[u8]) {
+    /// A digit beyond the instrument's scale: the book starts over, and the venue is asked whether its tick has changed.
+    #[cold]
+    fn bad_number(&mut self, shard: usize, symbol: usize, now_ns: i64) {
         self.counters.bad_frames += 1;
-        let shard = self.lanes[lane].shard;
-        let Some(stream) = wire::stream_name(frame).and_then(|name| self.stream_index(shard, name)) else { return };
-        let plan = &self.shards[shard].plan.streams[stream];
-        let (is_depth, symbol) = (plan.is_depth, plan.symbol);
-        if is_depth && let Some(book) = self.shards[shard].books.get_mut(symbol) {
-            self.counters.gaps += u64::from(restart(book));
+        if self.restart(shard, symbol) {
+            self.counters.gaps += 1;
+            let id = self.instrument_id(shard, symbol);
+            self.errors.push(format!("{id}: a number beyond tick or lot"));
         }
+        self.want_metadata(self.shards[shard].plan.venue, now_ns);
+    }
+
+    /// A diff that cannot be read: its side of the book has lost it.
+    #[cold]
+    fn bad_diff(&mut self, lane: usize, symbol: usize) {
+        self.counters.bad_frames += 1;
+        let Lane { shard, side, .. } = self.lanes[lane];
+        let at = self.track_index(shard, side);
+        let carries = !self.is_futures(shard) || self.shards[shard].active == side;
+        let book = &mut self.shards[shard].books[symbol];
+        self.counters.gaps += u64::from(carries && book.tracks[at].update_id().is_some());
+        if book.tracks[at].state() != BookState::Connecting {
+            book.tracks[at].reset(BookState::Buffering);
+            book.restarted_pos = self.counters.pos;
+        }
+    }
+
+    /// Every side of a book starts over; true when one of them was true.
+    pub(super) fn restart(&mut self, shard: usize, symbol: usize) -> bool {
+        let book = &mut self.shards[shard].books[symbol];
+        book.restarted_pos = self.counters.pos;
+        let was_true = book.tracks.iter().any(|t| t.update_id().is_some());
+        for track in book.tracks.iter_mut().filter(|t| t.state() != BookState::Connecting) {
+            track.reset(BookState::Buffering);
+        }
+        was_true
     }
 
     /// Asks for a snapshot of each book that waits for one.
@@ -111,27 +151,35 @@ impl<T: Tape> Supervisor<T> {
         !old
     }
 
-    /// A connection of the shard is gone: its books start over unless the other side carries them.
+    /// A connection of the shard is gone: its books pass to the other side, or start over. The tape's reader does the same.
     pub(super) fn lost_books(&mut self, shard: usize, side: usize) {
+        let other_open = self.lane_open(shard, 1 - side);
         let shared = !self.is_futures(shard);
-        if shared && self.lane_open(shard, 1 - side) {
+        if shared && other_open {
             return;
         }
         let at = self.track_index(shard, side);
         let active = self.shards[shard].active == side;
+        let venue = self.plan.venues[self.shards[shard].plan.venue].venue;
         for book in &mut self.shards[shard].books {
-            self.counters.gaps += u64::from(active && book.tracks[at].update_id().is_some());
-            book.tracks[at].reset(BookState::Connecting);
+            let gone = std::mem::replace(&mut book.tracks[at], Track::new(venue));
+            let kept = other_open && active && book.tracks[1 - at].take_over(&gone);
+            self.counters.gaps += u64::from(active && !kept && gone.update_id().is_some());
+            if active && !kept {
+                book.restarted_pos = self.counters.pos;
+            }
             book.suspect = None;
             book.probed = None;
         }
     }
 
-    /// True when every book of a shard is true on this side's own word.
+    /// True when every book of a shard could pass to this side without a gap.
     pub(super) fn books_ready(&self, shard: usize, side: usize) -> bool {
         let seen = &self.lanes[self.lane_of(shard, side)].seen;
         let ready = |(symbol, stream): (usize, Option<usize>)| {
-            stream.is_none_or(|stream| seen[stream] && self.track(shard, symbol, side).update_id().is_some())
+            let (next, old) = (self.track(shard, symbol, side), self.track(shard, symbol, 1 - side));
+            let passes = if self.is_futures(shard) { next.carries_on(old) } else { next.update_id().is_some() };
+            stream.is_none_or(|stream| seen[stream] && passes)
         };
         self.shards[shard].books.iter().map(|book| book.depth_stream).enumerate().all(ready)
     }
@@ -140,19 +188,18 @@ impl<T: Tape> Supervisor<T> {
     pub(super) fn resync_instrument(&mut self, instrument: &str, now_ns: i64) -> Result<(), String> {
         let instrument = instrument.trim().trim_matches('"');
         let (shard, symbol) = self.find_book(instrument).ok_or_else(|| format!("no book of {instrument:?}"))?;
-        self.resync_record(shard, symbol, now_ns, "asked by the engine");
-        restart(&mut self.shards[shard].books[symbol]);
+        self.counters.resyncs += 1;
+        self.errors.push(format!("{instrument}: resync, asked by the engine"));
+        self.health(0, now_ns, "book", "resync", instrument);
+        let was_true = self.restart(shard, symbol);
+        self.counters.gaps += u64::from(was_true);
         self.want_metadata(self.shards[shard].plan.venue, now_ns);
         Ok(())
     }
 
-    /// HEALTH `book`/`resync`: the feed follows the engine, which found the book wrong.
-    fn resync_record(&mut self, shard: usize, symbol: usize, now_ns: i64, why: &str) {
-        self.counters.gaps += 1;
-        self.counters.resyncs += 1;
-        let id = self.instrument_id(shard, symbol);
-        self.errors.push(format!("{id}: resync, {why}"));
-        self.health(0, now_ns, "book", "resync", &id);
+    /// Whether a book has started over at this record or behind it.
+    pub(super) fn restarted_since(&self, instrument: &str, pos: u64) -> bool {
+        self.find_book(instrument).is_some_and(|(shard, symbol)| self.shards[shard].books[symbol].restarted_pos >= pos)
     }
 
     pub(super) fn track(&self, shard: usize, symbol: usize, side: usize) -> &Track {
@@ -179,28 +226,14 @@ impl<T: Tape> Supervisor<T> {
         })
     }
 
-    fn stream_index(&self, shard: usize, name: &[u8]) -> Option<usize> {
+    pub(super) fn stream_index(&self, shard: usize, name: &[u8]) -> Option<usize> {
         let names = &self.shards[shard].names;
         let at = names.binary_search_by(|(known, _)| known.as_slice().cmp(name)).ok()?;
         Some(names[at].1)
     }
 }
 
-/// Every side of a book starts over; true when one of them was true.
-pub(super) fn restart(book: &mut Book) -> bool {
-    let was_true = book.tracks.iter().any(|t| t.update_id().is_some());
-    for track in book.tracks.iter_mut().filter(|t| t.state() != BookState::Connecting) {
-        track.reset(BookState::Buffering);
-    }
-    was_true
-}
-
-/// Bytes of the rows of a diff that must wait for a snapshot; none when it cannot be read. Waiting is rare, so reading it
-/// here costs nothing that shows.
-fn rows_bytes(instruments: &[Instrument], symbol: &str, frame: &[u8]) -> Option<usize> {
-    let i = instruments.iter().find(|i| i.symbol == symbol)?;
-    let scale = Scale { price_precision: i.price_precision, qty_precision: i.qty_precision };
-    let mut rows: Vec<Row> = Vec::new();
-    wire::decode(frame, scale, &mut rows).ok()?;
-    Some(size_of_val(rows.as_slice()))
+/// Scale of an instrument's numbers.
+pub(super) const fn scale(instrument: &Instrument) -> Scale {
+    Scale { price_precision: instrument.price_precision, qty_precision: instrument.qty_precision }
 }

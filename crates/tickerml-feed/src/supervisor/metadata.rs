@@ -1,6 +1,6 @@
 //! What the venue says about its instruments, and venues that will never answer.
 use super::Supervisor;
-use super::books::restart;
+use super::books::scale;
 use super::lane::Phase;
 use crate::rest::{RestAnswer, What};
 use crate::tape_port::Tape;
@@ -13,6 +13,8 @@ use tickerml_core::wire;
 const SYMBOLS_NAMED_MAX: usize = 100;
 /// Numbers that do not fit make us ask again, for a venue may change a tick; not more often than this.
 const SPACING_NS: i64 = 60_000_000_000;
+/// A coarser tick shows in no number: the venue is asked again this often. Its answer is a megabyte on futures.
+pub const AGAIN_NS: i64 = 6 * 3_600_000_000_000;
 
 impl<T: Tape> Supervisor<T> {
     pub(super) fn want_metadata(&mut self, venue: usize, now_ns: i64) {
@@ -20,6 +22,14 @@ impl<T: Tape> Supervisor<T> {
             self.venues[venue].metadata_asked_ns = now_ns;
             let all = self.plan.venues[venue].symbols.len() > SYMBOLS_NAMED_MAX;
             self.venues[venue].rest.want(What::ExchangeInfo { all }, now_ns);
+        }
+    }
+
+    pub(super) fn want_metadata_again(&mut self, now_ns: i64) {
+        for venue in 0..self.venues.len() {
+            if now_ns - self.venues[venue].metadata_asked_ns >= AGAIN_NS {
+                self.want_metadata(venue, now_ns);
+            }
         }
     }
 
@@ -63,14 +73,23 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
-    /// Records what is new or has changed; the first time also opens the sockets.
+    /// Records what is new or has changed; the first time also opens the sockets. Another tick or lot rebuilds the book, in the
+    /// scale of before where that holds it, as the tape's readers do.
     fn set_instruments(&mut self, venue: usize, instruments: Vec<Instrument>, now_ns: i64) {
-        let before = std::mem::replace(&mut self.venues[venue].instruments, instruments.clone());
-        for instrument in instruments.iter().filter(|i| !before.contains(i)) {
-            self.append_json(RecordKind::Instrument, 0, now_ns, &json!(instrument));
-            if let Some((shard, symbol)) = self.find_book(&instrument.id()) {
-                restart(&mut self.shards[shard].books[symbol]);
+        let before = std::mem::take(&mut self.venues[venue].instruments);
+        for told in instruments {
+            let old = before.iter().find(|i| i.symbol == told.symbol);
+            let held = old.map_or_else(|| told.clone(), |old| told.clone().in_scale_of(old));
+            if old != Some(&held) {
+                self.append_json(RecordKind::Instrument, 0, now_ns, &json!(told));
             }
+            if old.is_none_or(|old| !held.has_steps_of(old))
+                && let Some((shard, symbol)) = self.find_book(&held.id())
+            {
+                self.shards[shard].books[symbol].scale = Some(scale(&held));
+                self.counters.gaps += u64::from(self.restart(shard, symbol));
+            }
+            self.venues[venue].instruments.push(held);
         }
         if before.is_empty() {
             self.venues[venue].contact.since_ns = now_ns;

@@ -1,4 +1,5 @@
 //! REST requests: when they go out, what their records hold, and what an answer means.
+use super::books::scale;
 use super::venues::explain;
 use super::{Action, Supervisor};
 use crate::rest::{RestAnswer, Sent, What};
@@ -6,7 +7,7 @@ use crate::tape_port::Tape;
 use tickerml_core::event::Row;
 use tickerml_core::instrument::Venue;
 use tickerml_core::tape::{RecordKind, RestHead};
-use tickerml_core::wire::{self, Scale};
+use tickerml_core::wire;
 
 /// Levels of a probe, the cheapest that every venue has.
 const PROBE_LIMIT: u32 = 5;
@@ -119,7 +120,7 @@ impl<T: Tape> Supervisor<T> {
         }
         let plan = &self.shards[shard].plan;
         let instrument = self.venues[plan.venue].instruments.iter().find(|i| i.symbol == plan.symbols[symbol])?;
-        let scale = Scale { price_precision: instrument.price_precision, qty_precision: instrument.qty_precision };
+        let scale = scale(instrument);
         let mut rows: Vec<Row> = Vec::new();
         match wire::depth_snapshot(&answer.body, scale, &mut rows) {
             Ok((id, _)) => Some(id),

@@ -24,6 +24,8 @@ const HANDOVER_MAX_NS: i64 = 45 * 60_000_000_000;
 const MARKET_READY_NS: i64 = 10_000_000_000;
 /// A connection that announces its end at once is still used this long, so that notices cannot cause a storm.
 const HANDOVER_AGE_MIN_NS: i64 = 5_000_000_000;
+/// Reason of a disconnect that ends a hand-over.
+const HANDOVER: &str = "handover";
 
 impl<T: Tape> Supervisor<T> {
     /// A socket that was asked for is open.
@@ -56,11 +58,25 @@ impl<T: Tape> Supervisor<T> {
         self.counters.frames += 1;
         self.counters.bytes += bytes.len() as u64;
         self.lanes[lane].heard(now_ns);
-        match wire::head(bytes) {
-            Ok(head) if head.channel == Channel::Shutdown => self.lanes[lane].shutdown = true,
-            Ok(head) if head.channel == Channel::Depth && !bytes.ends_with(b"}}") => self.bad_frame(lane, bytes),
-            Ok(head) => self.route(lane, head, bytes, now_ns),
-            Err(_) => self.bad_frame(lane, bytes),
+        let shard = self.lanes[lane].shard;
+        match wire::stream_name(bytes).and_then(|name| self.stream_index(shard, name)) {
+            Some(stream) => self.stream_frame(lane, stream, bytes, now_ns),
+            None => self.other_frame(lane, bytes, now_ns),
+        }
+    }
+
+    /// A frame that does not begin with the name of a stream of ours.
+    fn other_frame(&mut self, lane: usize, bytes: &[u8], now_ns: i64) {
+        let Ok(head) = wire::head(bytes) else {
+            self.counters.bad_frames += 1;
+            return;
+        };
+        if head.channel == Channel::Shutdown {
+            self.lanes[lane].shutdown = true;
+        } else if let Some(stream) = self.stream_index(self.lanes[lane].shard, head.stream) {
+            self.stream_frame(lane, stream, bytes, now_ns);
+        } else {
+            self.counters.other_frames += 1;
         }
     }
 
@@ -164,9 +180,6 @@ impl<T: Tape> Supervisor<T> {
         let replaced = self.shards[shard].active == side && self.lane_open(shard, 1 - side);
         let next = if replaced { Phase::Idle } else { Phase::Waiting { until_ns: now_ns + delay_ns } };
         self.drop_lane(lane, now_ns, reason, next);
-        if replaced {
-            self.finish_handover(shard, now_ns, "lost");
-        }
     }
 
     /// Ends every connection of a shard and starts over: what its readers hold cannot be trusted.
@@ -193,7 +206,11 @@ impl<T: Tape> Supervisor<T> {
         let record = json!({"slot": self.slot_name(lane), "reason": reason});
         self.append_json(RecordKind::Disconnect, slot, now_ns, &record);
         self.lost_books(shard, side);
-        if !self.lane_open(shard, 1 - side) {
+        if self.lane_open(shard, 1 - side) {
+            if self.shards[shard].active == side {
+                self.finish_handover(shard, now_ns, if reason == HANDOVER { "done" } else { "lost" });
+            }
+        } else {
             self.shards[shard].lives.iter_mut().for_each(crate::liveness::StreamLife::on_closed);
         }
     }
@@ -210,8 +227,7 @@ impl<T: Tape> Supervisor<T> {
                     self.want_lane(shard, 1 - active, now_ns);
                 }
                 Some(since_ns) if self.may_take_over(shard, since_ns, now_ns) => {
-                    self.finish_handover(shard, now_ns, "done");
-                    self.drop_lane(old, now_ns, "handover", Phase::Idle);
+                    self.drop_lane(old, now_ns, HANDOVER, Phase::Idle);
                 }
                 _ => {}
             }

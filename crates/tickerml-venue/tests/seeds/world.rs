@@ -21,6 +21,12 @@ const START_NS: i64 = 1_790_000_000_000_000_000;
 /// Fault opportunities come at every diff: some forty a second.
 const CHANCE: f64 = 0.004;
 
+/// Chance that one of two sockets ends, each 10 ms of a hand-over: they last some seconds.
+const HANDOVER_CHANCE: f64 = 0.03;
+
+/// Chance that a diff has a digit beyond the instrument's scale.
+const SPOIL_CHANCE: f64 = 0.002;
+
 /// What will happen at a moment that was decided earlier.
 enum Later {
     Opened(ConnId, String),
@@ -52,6 +58,13 @@ pub struct World {
     pub reader: Reader,
     /// Moments at which two sockets carried the same streams: a hand-over.
     doubled_ns: BTreeSet<i64>,
+    troubled: bool,
+    /// Snapshots that came since the hand-over began that is going on.
+    handover_snapshots: u64,
+    /// Hand-overs that lost their new socket before any snapshot, behind one, and that lost their old socket.
+    pub broken_handovers: [u64; 3],
+    /// Diffs with a digit too many.
+    pub spoiled: u64,
     /// Diffs that never arrived though a later one did on the same socket: stream, id, when it was sent, when that later one
     /// arrived.
     pub lost: Vec<(Arc<str>, u64, i64, i64)>,
@@ -81,6 +94,10 @@ impl World {
             sockets: Vec::new(),
             gone: BTreeSet::new(),
             doubled_ns: BTreeSet::new(),
+            troubled: false,
+            handover_snapshots: 0,
+            broken_handovers: [0; 3],
+            spoiled: 0,
             reader,
             lost: Vec::new(),
         }
@@ -94,6 +111,7 @@ impl World {
             .iter()
             .fold(Mix::default(), |mix, &f| mix.with(f, if ending(f) { place(f) / 8.0 } else { place(f) }));
         self.injector.set_mix(if on { mix } else { Mix::default() });
+        self.troubled = on;
     }
 
     pub fn counts(&self) -> &BTreeMap<Fault, u64> {
@@ -107,16 +125,51 @@ impl World {
             self.now_ns += 10 * MS;
             let frames: Vec<_> = self.market.advance(self.now_ns).into_iter().map(Arc::new).collect();
             self.carry(&frames);
-            let doubled = |a: &Socket| self.sockets.iter().filter(|b| b.streams == a.streams).count() > 1;
-            if self.sockets.iter().any(doubled) {
-                self.doubled_ns.insert(self.now_ns);
-            }
+            self.watch_handover();
             self.happen();
             self.feed.tick(self.now_ns);
             self.act();
             self.reader.read(&self.feed.tape().records, &self.market);
+            self.agree();
             assert_eq!(self.feed.fatal(), None, "seed {}", self.seed);
         }
+    }
+
+    /// The feed and the reader of its tape think alike of every book: a loss is a gap for both or for neither.
+    fn agree(&self) {
+        let is_true = |state: BookState| matches!(state, BookState::Live | BookState::Stale);
+        for line in &self.reader.books.lines {
+            let id = line.instrument.id();
+            let feed = self.feed.book_state(&id).expect("a book of the plan");
+            assert_eq!(is_true(line.state), is_true(feed), "seed {}: {id}: {}", self.seed, self.describe());
+        }
+    }
+
+    /// While two sockets carry the same streams, one of them may end.
+    fn watch_handover(&mut self) {
+        let newest = (0..self.sockets.len()).rev().find(|n| {
+            let older = &self.sockets[..*n];
+            older.iter().any(|s| s.streams == self.sockets[*n].streams)
+        });
+        let Some(newest) = newest else {
+            self.handover_snapshots = 0;
+            return;
+        };
+        self.doubled_ns.insert(self.now_ns);
+        if !self.troubled || !self.rng.chance(HANDOVER_CHANCE) {
+            return;
+        }
+        let streams = &self.sockets[newest].streams;
+        let oldest = self.sockets.iter().position(|s| s.streams == *streams).expect("it is doubled");
+        let (n, kind) = match (self.rng.below(4), self.handover_snapshots) {
+            (0, _) => (oldest, 2),
+            (_, 0) => (newest, 0),
+            _ => (newest, 1),
+        };
+        self.broken_handovers[kind] += 1;
+        let conn = self.sockets[n].conn;
+        self.drop_socket(n);
+        self.feed.closed(conn, self.now_ns, &Closed::because("reset in a hand-over"));
     }
 
     /// Whether every book is Live for the feed and for the reader of its tape, on sound sockets.
@@ -193,6 +246,10 @@ impl World {
     fn deliver(&mut self, socket: usize, delivery: Delivery) {
         let Socket { conn, got, .. } = &mut self.sockets[socket];
         match delivery {
+            Delivery::Frame(frame) if frame.diff && self.troubled && self.rng.chance(SPOIL_CHANCE) => {
+                self.spoiled += 1;
+                self.feed.frame(*conn, self.now_ns, spoil(&frame.text).as_bytes());
+            }
             Delivery::Frame(frame) => {
                 got.insert((Arc::clone(&frame.stream), frame.last_id), self.now_ns);
                 self.feed.frame(*conn, self.now_ns, frame.text.as_bytes());
@@ -237,7 +294,10 @@ impl World {
                     self.sockets.push(Socket { conn, link: Link::new(), streams, sent: vec![], got: BTreeMap::new() });
                     self.feed.opened(conn, now_ns);
                 }
-                Later::Answer(id, answer) => self.feed.answered(id, now_ns, &answer),
+                Later::Answer(id, answer) => {
+                    self.handover_snapshots += 1;
+                    self.feed.answered(id, now_ns, &answer);
+                }
             }
         }
     }
@@ -280,6 +340,14 @@ impl World {
         let body = answer.body.into_bytes();
         (answer.ready_ns, RestAnswer { status: answer.status, headers, body, error: String::new() })
     }
+}
+
+/// The same diff with a digit too many in its first price.
+fn spoil(text: &str) -> String {
+    let Some(start) = text.find("[[\"").map(|at| at + 3) else { return text.to_owned() };
+    let end = start + text[start..].find('"').expect("a price in quotes");
+    let digit = if text[start..end].contains('.') { "7" } else { ".7" };
+    format!("{}{digit}{}", &text[..end], &text[end..])
 }
 
 fn feed_config(venue: &VenueConfig) -> String {

@@ -1,6 +1,6 @@
 //! Each rule of the feed by itself.
 use super::rig::*;
-use crate::supervisor::{Action, Closed};
+use crate::supervisor::{Action, Closed, ConnId};
 use tickerml_core::tape::RecordKind as K;
 
 const BTC: &str = "binance_spot:BTCUSDT";
@@ -356,7 +356,14 @@ fn usdm_hands_over_after_the_new_sockets_own_snapshot() {
         if rig.has(|x| matches!(x, Action::Open { conn, .. } if conn.slot == a.slot + 1)) {
             break;
         }
+        let asked = rig.actions.iter().find_map(|x| match x {
+            Action::Request { id, url } if url.contains("exchangeInfo") => Some(*id),
+            _ => None,
+        });
         rig.actions.clear();
+        if let Some(request) = asked {
+            rig.answer(request, &ok(&exchange_info(&["BTCUSDT"])));
+        }
     }
     assert!((22 * 3_600 * S..23 * 3_600 * S).contains(&rig.now), "before 23 h, spread by half an hour");
     let b = rig.expect("b", |x| match x {
@@ -373,6 +380,47 @@ fn usdm_hands_over_after_the_new_sockets_own_snapshot() {
     assert!(rig.has(|x| *x == Action::Close { conn: a }));
     rig.frame(b, &diff(DEPTH, last + 4, last + 9, Some(last + 3)));
     assert_eq!((rig.state(id).as_str(), rig.sup.counters.gaps), ("Live", 0));
+}
+
+/// USD-M in the middle of a hand-over: two books Live on a; on b the first one's snapshot is there, the second one's not.
+fn half_handed_over() -> (Rig, ConnId, ConnId) {
+    let mut rig = Rig::new(&[usdm(&["BTCUSDT", "ETHUSDT"])], 1);
+    let (request, _) = rig.request();
+    rig.answer(request, &ok(&exchange_info(&["BTCUSDT", "ETHUSDT"])));
+    let a = rig.open().0;
+    rig.sup.opened(a, rig.now);
+    for stream in [DEPTH, "ethusdt@depth@100ms"] {
+        rig.frame(a, &diff(stream, 5, 8, Some(4)));
+        let (request, _) = rig.request();
+        rig.answer(request, &snapshot(7));
+        rig.pass(S);
+    }
+    rig.pass(5 * S);
+    rig.frame(a, br#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}"#);
+    rig.actions.retain(|a| matches!(a, Action::Close { .. }));
+    rig.pass(10 * MS);
+    let b = rig.open().0;
+    rig.sup.opened(b, rig.now);
+    rig.frame(a, &diff(DEPTH, 10, 12, Some(8)));
+    rig.frame(b, &diff(DEPTH, 10, 12, Some(8)));
+    let (request, _) = rig.request();
+    rig.answer(request, &snapshot(12));
+    rig.pass(S);
+    assert!(!rig.has(|x| matches!(x, Action::Close { .. })), "the second book has not passed");
+    (rig, a, b)
+}
+
+#[test]
+fn a_hand_over_that_loses_either_socket_costs_only_what_had_not_passed() {
+    let ids = ["binance_usdm:BTCUSDT", "binance_usdm:ETHUSDT"];
+    let (mut rig, a, b) = half_handed_over();
+    rig.closed(b, &Closed::because("reset"));
+    rig.frame(a, &diff(DEPTH, 14, 15, Some(12)));
+    assert_eq!((ids.map(|id| rig.state(id)), rig.sup.counters.gaps), (["Live".into(), "Live".into()], 0));
+    let (mut rig, a, b) = half_handed_over();
+    rig.closed(a, &Closed::because("reset"));
+    rig.frame(b, &diff(DEPTH, 14, 15, Some(12)));
+    assert_eq!((ids.map(|id| rig.state(id)), rig.sup.counters.gaps), (["Live".into(), "Connecting".into()], 1));
 }
 
 #[test]

@@ -31,6 +31,44 @@ fn the_engine_can_ask_for_a_resync_and_write_its_records() {
 }
 
 #[test]
+fn a_wish_that_was_granted_already_is_no_record() {
+    let (mut rig, conn) = Rig::live();
+    let want = |rig: &mut Rig, pos: usize| {
+        let want = format!(r#"{{"name":"resync","state":"crossed","detail":"{BTC}","pos":{pos}}}"#);
+        rig.sup.tape_mut().engine.push_back((K::Health, want.into_bytes()));
+        rig.pass(20 * MS);
+        rig.records(K::Health).iter().filter(|h| h.contains("crossed")).count()
+    };
+    assert_eq!(want(&mut rig, 0), 0, "of an epoch before");
+    rig.pass(S);
+    rig.frame(conn, &diff(DEPTH, 12, 12, None));
+    let gap = rig.sup.tape().records.len() - 1;
+    let (id, _) = rig.request();
+    rig.answer(id, &snapshot(12));
+    assert_eq!((want(&mut rig, gap - 1), want(&mut rig, gap)), (0, 0));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Live", 1));
+    assert_eq!(want(&mut rig, gap + 1), 1);
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps, rig.sup.counters.resyncs), ("Buffering", 2, 1));
+}
+
+/// No engine watches `collect`: the feed itself sees what its tape's readers will refuse.
+#[test]
+fn a_number_beyond_the_scale_is_noticed_without_an_engine() {
+    let text = |frame: Vec<u8>| String::from_utf8(frame).unwrap();
+    for frame in [text(diff(DEPTH, 11, 11, None)), text(trade("btcusdt@trade", 1))] {
+        let (mut rig, conn) = Rig::live();
+        rig.pass(S);
+        rig.frame(conn, frame.replace("\"1.00\"", "\"1.001\"").as_bytes());
+        assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Buffering", 1));
+        rig.frame(conn, &diff(DEPTH, 12, 12, None));
+        let (id, url) = rig.request();
+        assert!(url.contains("limit=5000"));
+        rig.answer(id, &snapshot(12));
+        assert_eq!(rig.state(BTC), "Live");
+    }
+}
+
+#[test]
 fn an_unreadable_diff_costs_its_book_and_nothing_else() {
     let (mut rig, conn) = Rig::live();
     rig.pass(S);
@@ -155,6 +193,34 @@ fn a_changed_tick_is_a_new_instrument_and_a_new_book() {
     let (id, _) = rig.request();
     rig.answer(id, &ok(br#"{"lastUpdateId":91,"bids":[["1.0001","1"]],"asks":[]}"#));
     assert_eq!(rig.state(BTC), "Live");
+}
+
+/// A coarser tick shows in no number, and the scale that the run has holds it.
+#[test]
+fn a_coarser_tick_is_found_by_asking_and_keeps_the_scale() {
+    let (mut rig, conn) = Rig::live();
+    let mut id = 10;
+    while !rig.has(|a| matches!(a, Action::Request { .. })) {
+        (rig.now, id) = (rig.now + 4 * S, id + 1);
+        rig.frame(conn, &diff(DEPTH, id, id, None));
+        rig.sup.tick(rig.now);
+        rig.take();
+    }
+    assert!(rig.now >= crate::supervisor::metadata::AGAIN_NS);
+    let (request, url) = rig.request();
+    assert!(url.contains("exchangeInfo"));
+    let info = |tick: &str| {
+        let info = String::from_utf8(exchange_info(&["BTCUSDT"])).unwrap();
+        ok(info.replace("\"0.01\"", tick).replace("\"minNotional\":\"5\"", "\"minNotional\":\"10\"").as_bytes())
+    };
+    rig.answer(request, &info("\"0.1\""));
+    assert!(rig.records(K::Instrument)[1].contains(r#""price_precision":1"#), "the venue's own words");
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Buffering", 1));
+    let fine = String::from_utf8(diff(DEPTH, id + 1, id + 1, None)).unwrap().replace("1.00", "1.01");
+    rig.frame(conn, fine.as_bytes());
+    let (request, _) = rig.request();
+    rig.answer(request, &snapshot(id + 1));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.bad_frames), ("Live", 0));
 }
 
 #[test]
