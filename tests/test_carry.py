@@ -117,7 +117,7 @@ def first(control_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 def rows(data: Path, name: str) -> list[tuple[str, str]]:
     """Cash and positions of each portfolio row."""
-    with closing(sqlite3.connect(data / "runs" / name / "ledger.sqlite")) as db:
+    with closing(sqlite3.connect(data / "demo" / "runs" / name / "ledger.sqlite")) as db:
         found: list[tuple[str, str]] = db.execute("SELECT cash, positions FROM portfolio ORDER BY view").fetchall()
         return found
 
@@ -140,7 +140,7 @@ def test_a_new_run_starts_with_the_account_of_the_one_before(
         process.kill()
     result = tickerml(data, *words, "--duration", "2s")
     assert result["run"] == name, "a killed one is gone on with, not handed on"
-    record = next(records(data / "tapes" / name))
+    record = next(records(data / "demo" / "tapes" / name))
     carried = json.loads(record.bytes)
     assert (record.pos, record.kind) == (0, CARRY)
     assert (carried["source_run"], carried["digest"]) == (before["run"], before["digest"])
@@ -152,7 +152,7 @@ def test_a_new_run_starts_with_the_account_of_the_one_before(
 
 def test_what_is_held_must_still_be_recorded(first: tuple[Path, dict[str, Any]], control_url: str) -> None:
     data, before = first
-    name = max(path.name for path in (data / "runs").iterdir())
+    name = max(path.name for path in (data / "demo" / "runs").iterdir())
     missing = next(iter(held(data, name) or held(data, before["run"])))
     other = next(i for i in ("binance_spot:ETHUSDT", "binance_usdm:BTCUSDT") if i != missing)
     done = run(data, "run", "--at", control_url, "--policy", "hold", "--instrument", other, "--duration", "1s")
@@ -161,12 +161,12 @@ def test_what_is_held_must_still_be_recorded(first: tuple[Path, dict[str, Any]],
         (line,) = done.stderr.splitlines()
         assert missing in line
         assert "--new" in line
-        assert max(path.name for path in (data / "runs").iterdir()) == name, "nothing was begun"
+        assert max(path.name for path in (data / "demo" / "runs").iterdir()) == name, "nothing was begun"
 
 
 def test_new_starts_afresh(first: tuple[Path, dict[str, Any]], control_url: str) -> None:
     data, _ = first
     result = tickerml(data, "run", "--at", control_url, "--policy", "hold", "--new", "--duration", "1s")
-    assert all(record.kind != CARRY for record in records(data / "tapes" / result["run"]))
+    assert all(record.kind != CARRY for record in records(data / "demo" / "tapes" / result["run"]))
     cash, positions = rows(data, result["run"])[0]
     assert (json.loads(cash)["USDT"], json.loads(positions)) == ("10000", {})

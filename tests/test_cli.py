@@ -127,6 +127,15 @@ def test_usage_mistakes_exit_2_with_one_line(
     assert "--help" in err
 
 
+@pytest.mark.parametrize(("option", "value"), [("--tick", "0"), ("--lot", "tiny"), ("--min-notional", "-1")])
+def test_a_number_that_is_none_names_its_option(
+    option: str, value: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("data", "import", "jsonl", "x", "--instrument", "binance_spot:X")
+    code, _, err = call(capsys, *words, option, value)
+    assert (code, option in err, repr(value) in err) == (2, True, True), err
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -139,6 +148,8 @@ def test_usage_mistakes_exit_2_with_one_line(
         ("data", "verify", "nowhere"),
         ("data", "convert", "nowhere"),
         ("data", "book", "nowhere", "--instrument", "binance_spot:X"),
+        ("venue", "serve", "--market", "nowhere.yaml"),
+        ("venue", "serve", "--recording", "nowhere.gz", "--instrument", "binance_spot:X"),
     ],
     ids=" ".join,
 )
@@ -164,6 +175,29 @@ def test_configuration_mistakes_exit_4_with_every_line(
     assert first.startswith("conf/risk_limits.yaml:1 position_frac_max: 25 does not fit")
     assert second == "conf/risk_limits.yaml:2 drawdown_frac_maxx: unknown key; did you mean drawdown_frac_max?"
     assert call(capsys, *argv, "--config", "nowhere")[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("venues: []\n", 1, "names no symbol"),
+        ("# mine\nnonsense: 1\n", 2, "unknown field `nonsense`"),
+        (
+            "venues:\n  - venue: binance_spot\n    symbols: [{symbol: BTCUSDT, price: '0', tick: '0.01', lot: '1'}]\n",
+            3,
+            "price",
+        ),
+        ("venues: [\n", 2, "YAML"),
+    ],
+)
+def test_a_market_that_cannot_be_served_is_the_users_mistake(
+    text: str, line: int, what: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "market.yaml").write_text(text)
+    code, _, err = call(capsys, "venue", "serve", "--market", "market.yaml")
+    assert (code, err.count("\n")) == (4, 1), err
+    assert err.startswith(f"market.yaml:{line} "), err
+    assert what in err
 
 
 def test_global_options_stand_before_or_after(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

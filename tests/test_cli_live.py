@@ -45,7 +45,7 @@ def recorded(control_url: str, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def test_a_recording_is_listed_and_ended(recorded: tuple[Path, str]) -> None:
     data, run = recorded
-    info = json.loads((data / "runs" / run / "run.json").read_text())
+    info = json.loads((data / "demo" / "runs" / run / "run.json").read_text())
     assert (info["state"], info["command"], info["source"], info["policy"]) == (
         "ended",
         "collect",
@@ -53,8 +53,13 @@ def test_a_recording_is_listed_and_ended(recorded: tuple[Path, str]) -> None:
         "imbalance",
     )
     listed = tickerml(data, "data", "list")
-    assert [row["run"] for row in listed["runs"]] == [run]
-    assert listed["tapes"][0]["bytes"] > 1000
+    (row,), (tape,) = listed["runs"], listed["tapes"]
+    assert (row["run"], row["disk_bytes"] > 100) == (run, True)
+    assert row["first_ts_ns"] == info["created_ts_ns"] < row["last_ts_ns"] == info["ended_ts_ns"]
+    assert tape["bytes"] > 1000
+    verified = tickerml(data, "data", "verify", run)
+    assert [tape["first_ts_ns"], tape["last_ts_ns"]] == [verified["first_ts_recv_ns"], verified["last_ts_recv_ns"]]
+    assert not (data / "tapes").exists(), "what loopback venues say is kept apart"
 
 
 def test_replay_gives_one_digest_whatever_the_batch_and_the_hash_seed(recorded: tuple[Path, str]) -> None:
@@ -80,7 +85,7 @@ def test_replay_writes_fills_and_orders_and_nothing_under_data(recorded: tuple[P
     fills, orders = tmp_path / "fills.csv", tmp_path / "orders.parquet"
     words = (
         "replay",
-        str(data / "tapes" / run),
+        str(data / "demo" / "tapes" / run),
         "--policy",
         "imbalance",
         "--fills",
@@ -102,7 +107,7 @@ def test_convert_then_backtest_by_run_folder_and_glob(recorded: tuple[Path, str]
     again = tickerml(data, "data", "convert", run)
     assert (again["rows"], again["events"]) == (made["rows"], made["events"])
     digests = set()
-    for events in (run, str(data / "events"), made["events"]):
+    for events in (run, str(data / "demo" / "events"), made["events"]):
         result = tickerml(data, "backtest", events, "--policy", "grid")
         assert (result["rows"], result["orders"] > 0) == (made["rows"], True)
         digests.add(result["digest"])
@@ -111,7 +116,7 @@ def test_convert_then_backtest_by_run_folder_and_glob(recorded: tuple[Path, str]
 
 def test_books_by_instrument_and_time(recorded: tuple[Path, str]) -> None:
     data, run = recorded
-    half = (json.loads((data / "runs" / run / "run.json").read_text())["created_ts_ns"]) + 2_000_000_000
+    half = (json.loads((data / "demo" / "runs" / run / "run.json").read_text())["created_ts_ns"]) + 2_000_000_000
     words = ("data", "book", run, "--instrument", "binance_usdm:BTCUSDT", "--depth", "3")
     book = tickerml(data, *words, "--at", str(half))
     assert (book["state"], len(book["bids"]), len(book["asks"])) == ("Live", 3, 3)
@@ -139,16 +144,16 @@ def killed_once_live(data: Path, *words: str) -> str:
 
 def test_a_killed_recording_goes_on_with_its_run(control_url: str, tmp_path: Path) -> None:
     run = killed_once_live(tmp_path, "collect", "--at", control_url)
-    assert "ended" not in json.loads((tmp_path / "runs" / run / "run.json").read_text())["state"]
+    assert "ended" not in json.loads((tmp_path / "demo" / "runs" / run / "run.json").read_text())["state"]
     result = tickerml(tmp_path, "collect", "--at", control_url, "--duration", "1s")
     assert result["run"] == run
     assert "has ended" in tickerml(tmp_path, "collect", "--at", control_url, "--resume", run, code=1)
     assert "no such run" in tickerml(tmp_path, "collect", "--resume", "20200101T000000Z-abcd", code=3)
-    assert sorted(p.name[:4] for p in (tmp_path / "tapes" / run).glob("*.tape")) == ["0000", "0001"]
+    assert sorted(p.name[:4] for p in (tmp_path / "demo" / "tapes" / run).glob("*.tape")) == ["0000", "0001"]
 
 
 def ledger_rows(data: Path, run: str) -> dict[str, int]:
-    path = data / "runs" / run / "ledger.sqlite"
+    path = data / "demo" / "runs" / run / "ledger.sqlite"
     with closing(sqlite3.connect(path)) as ledger:
         return {t: ledger.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("fills", "orders", "refusals")}
 
@@ -157,7 +162,7 @@ def test_a_demo_trades_and_its_replay_gives_the_same_digest(tmp_path: Path) -> N
     result = tickerml(tmp_path, "run", "--demo", "--duration", "4s")
     assert result.keys() >= RESULT | {"run", "reconnects", "gaps", "frames"}
     assert (result["frames"] > 100, result["orders"] > 0) == (True, True)
-    assert ledger_rows(tmp_path / "demo", result["run"])["fills"] == result["fills"]
+    assert ledger_rows(tmp_path, result["run"])["fills"] == result["fills"]
     for batch in ("65536", "3"):
         again = tickerml(tmp_path, "replay", result["run"], "--batch-events", batch)
         assert again["digest"] == result["digest"]
@@ -172,6 +177,16 @@ def test_a_killed_run_goes_on_and_no_fill_is_lost_or_doubled(control_url: str, t
     assert result["fills"] > 0
     assert ledger_rows(tmp_path, run)["fills"] == result["fills"]
     assert tickerml(tmp_path, "replay", run)["digest"] == result["digest"]
+
+
+def test_verbose_tells_what_happens_and_quiet_nothing(control_url: str, tmp_path: Path) -> None:
+    said = {}
+    for flag in ("-v", "-q"):
+        with live(tmp_path, flag, "collect", "--at", control_url, "--duration", "2s", "--new") as command:
+            command.result()
+            said[flag] = command.said
+    assert any("binance_spot:BTCUSDT is live" in line for line in said["-v"]), said
+    assert said["-q"] == []
 
 
 def test_an_unreachable_venue_is_one_line(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from commands import COMMAND, WAIT_S, Running, run, serving, tickerml
 from fold import fold, ledger_rows
-from tape_reader import BLOCK_LEN, BLOCK_MAGIC, CLOCK, FRAME, STOP, records
+from tape_reader import BLOCK_LEN, BLOCK_MAGIC, CLOCK, FRAME, HEALTH, STOP, records
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -49,7 +49,7 @@ def killed(url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = process.line_with("starting run ").split()[2]
         process.line_with("live 4/4")
         process.kill()
-    return data / "tapes" / name
+    return data / "demo" / "tapes" / name
 
 
 def importing(data: Path, files: list[Path]) -> Any:
@@ -140,6 +140,25 @@ def test_a_cut_in_an_ended_tape_is_damage(imported: Path, tmp_path: Path) -> Non
     assert segment.name in {row["segment"] for row in json.loads(done.stdout)["damaged"]}
 
 
+def test_an_ended_tape_without_its_only_segments_records_is_not_ok(imported: Path, tmp_path: Path) -> None:
+    """The last segment is gone: what is left is whole in itself, and `run.json` knows better."""
+    segment = copied(imported, tmp_path)
+    info = tmp_path / "runs" / imported.name / "run.json"
+    text = info.read_text()
+    head = json.loads(text)
+    head["segment_last"]["segment"] += 1
+    info.write_text(json.dumps({**head, "records": head["records"] + 5}))
+    found = json.loads(run(tmp_path, "data", "verify", imported.name).stdout)
+    assert (found["ok"], found["missing_records"]) == (False, 5)
+    assert [(d["segment"], d["reason"]) for d in found["damaged"]] == [("0000-000001.tape", "segment is missing")]
+    assert run(tmp_path, "replay", imported.name, "--policy", "hold").returncode == 6
+    info.unlink()
+    alone = tickerml(tmp_path, "data", "verify", str(segment.parent))
+    assert (alone["ok"], alone["missing_records"], len(alone["unchecked"])) == (True, 0, 1)
+    info.write_text(text)
+    assert tickerml(tmp_path, "data", "verify", imported.name)["unchecked"] == []
+
+
 def test_garbage_in_a_recording_is_told_by_line(tmp_path: Path) -> None:
     lines = gzip.decompress((HERE / "data" / "binance_spot_DEMOUSDT.raw.gz").read_bytes()).splitlines(keepends=True)
     garbage = {
@@ -206,10 +225,10 @@ def test_sigterm_ends_the_tape(command: str, url: str, tmp_path: Path) -> None:
         name = process.line_with("starting run ").split()[2]
         process.line_with("live 4/4")
         process.stop(signal.SIGTERM)
-    info = json.loads((tmp_path / "runs" / name / "run.json").read_text())
-    *_, last = records(tmp_path / "tapes" / name)
+    info = json.loads((tmp_path / "demo" / "runs" / name / "run.json").read_text())
+    *_, last = records(tmp_path / "demo" / "tapes" / name)
     assert (info["state"], info["records"], last.kind) == ("ended", last.pos + 1, STOP)
-    segment = next((tmp_path / "tapes" / name).glob("*.tape"))
+    segment = next((tmp_path / "demo" / "tapes" / name).glob("*.tape"))
     assert info["segment_last"]["length"] == segment.stat().st_size
     found = tickerml(tmp_path, "data", "verify", name, "--strict")
     assert (found["ok"], found["cut_bytes"]) == (True, 0), "nothing was lost, so not even --strict minds"
@@ -266,13 +285,13 @@ def test_a_stepped_clock_is_recorded_and_disturbs_nothing(url: str, tmp_path: Pa
         for count, seconds in ((1, 3600), (2, -3600)):
             (tmp_path / "draft").write_text(str(seconds))
             (tmp_path / "draft").rename(step)
-            until(process, lambda *_, count=count: len(clocks(tmp_path / "tapes" / name)) >= count)
+            until(process, lambda *_, count=count: len(clocks(tmp_path / "demo" / "tapes" / name)) >= count)
         line = until(process, lambda before, now, line: now > before and "live 4/4" in line)
         out = process.stop()
     assert "reconnects 0" in line
-    forward, back = clocks(tmp_path / "tapes" / name)
+    forward, back = clocks(tmp_path / "demo" / "tapes" / name)
     assert [forward["reanchored"], back["reanchored"]] == [True, False]
-    stamps = [record.ts_ns for record in records(tmp_path / "tapes" / name)]
+    stamps = [record.ts_ns for record in records(tmp_path / "demo" / "tapes" / name)]
     assert stamps == sorted(stamps)
     assert stamps[-1] - stamps[0] > 3_600_000_000_000
     assert tickerml(tmp_path, "replay", name)["digest"] in out
@@ -281,6 +300,39 @@ def test_a_stepped_clock_is_recorded_and_disturbs_nothing(url: str, tmp_path: Pa
 def clocks(tape: Path) -> list[dict[str, Any]]:
     """The CLOCK records of a tape, also while it is written."""
     return [json.loads(record.bytes) for record in records(tape) if record.kind == CLOCK]
+
+
+SYNC_SHIM = r"""
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <unistd.h>
+int adjtimex(struct timex *time) {
+    int synced = access(getenv("SYNC_FILE"), F_OK) == 0;
+    memset(time, 0, sizeof *time);
+    time->status = synced ? 0 : STA_UNSYNC;
+    return synced ? TIME_OK : TIME_ERROR;
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_the_tape_says_when_the_clock_becomes_synchronised(url: str, tmp_path: Path) -> None:
+    (tmp_path / "shim.c").write_text(SYNC_SHIM)
+    shim, synced = tmp_path / "shim.so", tmp_path / "synced"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(shim), str(tmp_path / "shim.c")], check=True)
+    told = {"LD_PRELOAD": str(shim), "SYNC_FILE": str(synced), **EVERY_S}
+    with Running([*COMMAND, "--data", str(tmp_path), "collect", "--at", url], tmp_path, **told) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 4/4")
+        synced.touch()
+        process.line_with("frames ")
+        process.line_with("frames ")
+        process.stop()
+    made = list(records(tmp_path / "demo" / "tapes" / name))
+    health = [json.loads(record.bytes) for record in made if record.kind == HEALTH]
+    assert json.loads(made[0].bytes)["clock_unsynced"] is True
+    assert [row["state"] for row in health if row["name"] == "clock"] == ["synced"]
 
 
 # ---- a full disk -----------------------------------------------------------------------------------------------------
@@ -356,8 +408,8 @@ def test_a_full_disk_tears_nothing_and_heals(command: str, tmp_path: Path) -> No
         assert (done.returncode, found["damaged"], found["missing_records"]) == (0, [], 0)
         assert any(row["gaps"] for row in found["instruments"])
         assert all(row["crossed"] == 0 for row in found["instruments"])
-        assert sum(1 for _ in records(seen / "tapes" / name)) == found["records"]
+        assert sum(1 for _ in records(seen / "demo" / "tapes" / name)) == found["records"]
         if command == "run":
-            fold(seen / "tapes" / name, tmp_path / "again.sqlite")
-            shutil.copy(seen / "runs" / name / "ledger.sqlite", tmp_path)  # SQLite does not go through /proc
+            fold(seen / "demo" / "tapes" / name, tmp_path / "again.sqlite")
+            shutil.copy(seen / "demo" / "runs" / name / "ledger.sqlite", tmp_path)  # SQLite does not go through /proc
             assert ledger_rows(tmp_path / "ledger.sqlite") == ledger_rows(tmp_path / "again.sqlite")

@@ -98,12 +98,12 @@ def front(control_url: str) -> Iterator[Front]:
 
 def only_run(data: Path) -> tuple[str, dict[str, Any]]:
     """The name and the `run.json` of the one run of a data folder."""
-    (path,) = (data / "runs").glob("*/run.json")
+    (path,) = (data / "demo" / "runs").glob("*/run.json")
     return path.parent.name, json.loads(path.read_text())
 
 
 def stops(data: Path, name: str) -> int:
-    return sum(record.kind == STOP for record in records(data / "tapes" / name))
+    return sum(record.kind == STOP for record in records(data / "demo" / "tapes" / name))
 
 
 # ---- venues that refuse ----------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def instruments(data: Path, name: str) -> set[str]:
     """What a replay of the run decides about."""
     from tickerml.sources.recorded import recorded_config, tape_session
 
-    tape = data / "tapes" / name
+    tape = data / "demo" / "tapes" / name
     loaded = config.load(recorded=recorded_config(tape), environ={}, cwd=data).config
     return {info.id for info in tape_session(tape, loaded, batch_events=1, allow_damage=False).instruments}
 
@@ -155,7 +155,7 @@ def test_a_venue_that_is_slow_to_say_what_it_lists_is_waited_for(front: Front, t
 
 
 def ledger(data: Path, name: str, query: str) -> list[Any]:
-    with closing(sqlite3.connect(data / "runs" / name / "ledger.sqlite")) as db:
+    with closing(sqlite3.connect(data / "demo" / "runs" / name / "ledger.sqlite")) as db:
         return db.execute(query).fetchall()
 
 
@@ -236,8 +236,8 @@ def goes_on(control_url: str, data: Path, name: str, seconds: float) -> None:
     """The same command takes up the run and ends it; its ledger has every row that the tape gives."""
     result = live_run(control_url, data, seconds)
     assert (result["run"], only_run(data)[1]["state"]) == (name, "ended")
-    assert fold(data / "tapes" / name, data / "again.sqlite") == result["digest"]
-    assert ledger_rows(data / "again.sqlite")[0] == ledger_rows(data / "runs" / name / "ledger.sqlite")[0]
+    assert fold(data / "demo" / "tapes" / name, data / "again.sqlite") == result["digest"]
+    assert ledger_rows(data / "again.sqlite")[0] == ledger_rows(data / "demo" / "runs" / name / "ledger.sqlite")[0]
 
 
 # ---- what is said meanwhile ------------------------------------------------------------------------------------------

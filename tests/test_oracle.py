@@ -71,6 +71,12 @@ def test_our_captures_equal_the_oracle(tmp_path: Path, instrument: str, files: l
     compare(tmp_path, instrument, [HERE / "data" / f for f in files], whole=whole)
 
 
+def test_a_smallest_notional_of_ten_is_taken(tmp_path: Path) -> None:
+    words = ["--instrument", OURS[0][0], "--tick", "0.01", "--lot", "0.00001", "--min-notional", "10", "--no-events"]
+    done = tickerml(tmp_path, "data", "import", "hftbacktest-raw", str(HERE / "data" / OURS[0][1][0]), *words)
+    assert done["instrument"]["min_notional"] == "10"
+
+
 @pytest.mark.parametrize(("instrument", "files"), REAL)
 def test_real_recordings_equal_the_oracle(tmp_path: Path, instrument: str, files: list[str]) -> None:
     paths = [RECORDINGS / f for f in files]

@@ -16,12 +16,13 @@ import pytest
 from engine_fakes import FakeFill, FakeReport, Info, view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tape_reader import CONFIG, CONNECT, EPOCH, FRAME, INSTRUMENT, STOP
 from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import CANCEL, COLUMNS, POST_ONLY, UNDEF_I64, Columns, Intent
+from tickerml.schema import CANCEL, COLUMNS, EVENT_FILE, POST_ONLY, UNDEF_I64, Columns, Intent
 from tickerml.sinks import parquet
 from tickerml.sinks.events import EventChunks, EventFile, read_events
 from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
-from tickerml.sinks.parquet import EventFiles, Segment, read_manifest, write_events
+from tickerml.sinks.parquet import EventFiles, Segment, read_manifest
 
 RUN = "20240808T235415Z-0001"
 META: dict[str, Any] = {
@@ -92,7 +93,7 @@ def test_names_partitions_and_metadata(tmp_path: Path) -> None:
     first, last = part["ts_recv_ns"][0], part["ts_recv_ns"][-1]
     where = "events/venue=kraken_spot/symbol=BTC%2FUSD/date=2024-08-08"
     assert str(path.relative_to(tmp_path)) == f"{where}/{first}-{last}-{RUN}-0002000031.parquet"
-    assert parquet.FILE_NAME.fullmatch(path.name)
+    assert EVENT_FILE.fullmatch(path.name)
     assert [str(p) for p in Path("/").glob(files.glob().lstrip("/"))] == [str(path)]
     file = EventFile(path)
     assert (file.rows, file.instrument, file.instrument_id) == (1000, META, "kraken_spot:BTC/USD")
@@ -208,22 +209,76 @@ def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:
         read_events(paths(tmp_path))
 
 
-def test_a_tape_of_two_instruments_becomes_files_of_each(tmp_path: Path) -> None:
-    """Chunks come mixed; a new tick starts a new file."""
-    finer = {**META, "price_precision": 2}
-    other = {**META, "symbol": "ETH/USD"}
-    a, b, c = columns(100), columns(50, NOON + 10**9), columns(70, NOON + 2 * 10**9)
-    chunks = [(0, META, a), (0, other, b), (1, finer, b), (1, other, c)]
-    mixed = ((Segment(0, n), json.dumps(meta), part) for n, meta, part in chunks)
-    done = write_events(tmp_path, RUN, mixed, source="loopback", code_version="test")
-    files = sorted((f.instrument_id, f.instrument["price_precision"], f.rows) for f in map(EventFile, paths(tmp_path)))
-    assert files == [
-        ("kraken_spot:BTC/USD", 1, 100), ("kraken_spot:BTC/USD", 2, 50),
-        ("kraken_spot:ETH/USD", 1, 50), ("kraken_spot:ETH/USD", 1, 70),
+def instrument(symbol: str, **steps: int) -> dict[str, Any]:
+    return {
+        "venue": "binance_spot", "symbol": symbol, "base": symbol[:3], "quote": "USDT", "kind": "spot",
+        "price_precision": 2, "qty_precision": 3, "tick": 1, "lot": 1, "min_notional": "5", "contract_size": "1",
+        "funding_interval_h": None, "metadata_source": "venue", **steps,
+    }  # fmt: skip
+
+
+def trade(symbol: str, trade_id: int, price: str) -> dict[str, Any]:
+    data = {
+        "e": "trade",
+        "E": 1,
+        "s": symbol,
+        "t": trade_id,
+        "p": price,
+        "q": "0.500",
+        "T": 1_760_000_000_000,
+        "m": True,
+    }
+    return {"stream": f"{symbol.lower()}@trade", "data": data}
+
+
+def test_metadata_that_changes_within_a_run_starts_a_new_file(tmp_path: Path) -> None:
+    """Rows before the change keep the scale under which they were read; no row is lost on either side of it."""
+    pytest.importorskip("tickerml._native", reason="the native module is not built")
+    from tape_writer import write_tape
+    from tickerml.sources.tapes import convert_tape, verify_tape
+
+    slots = ["/control", "binance_spot/public/0/a"]
+    btc, eth = "BTCUSDT", "ETHUSDT"
+    records: list[tuple[int, dict[str, Any]]] = [
+        (EPOCH, {"epoch": 0, "code_version": "test", "clock_unsynced": False}),
+        (CONFIG, {"run": RUN, "command": "collect", "slots": slots, "instruments": [], "settings": {}}),
+        (INSTRUMENT, instrument(btc)), (INSTRUMENT, instrument(eth)), (CONNECT, {"slot": slots[1]}),
+        (FRAME, trade(btc, 1, "100.25")), (FRAME, trade(eth, 1, "10.25")), (FRAME, trade(btc, 2, "100.50")),
+        (INSTRUMENT, instrument(btc, price_precision=4)),
+        (FRAME, trade(btc, 3, "100.7501")), (FRAME, trade(eth, 2, "10.50")),
+        (INSTRUMENT, instrument(btc, price_precision=4) | {"min_notional": "10"}),
+        (FRAME, trade(btc, 4, "100.7502")),
+        (STOP, {"reason": "test"}),
     ]  # fmt: skip
-    assert done["rows"] == 270
-    assert done["bytes"] == sum(path.stat().st_size for path in paths(tmp_path))
-    assert {str(p) for p in Path("/").glob(done["events"].lstrip("/"))} == {str(p) for p in paths(tmp_path)}
+    tape = write_tape(
+        tmp_path, RUN, [(k, 1 if k in (CONNECT, FRAME) else 0, NOON + n, what) for n, (k, what) in enumerate(records)]
+    )
+    assert verify_tape(tmp_path, str(tape), strict=False)[1] == 0
+    for _ in range(2):
+        made = convert_tape(tmp_path, str(tape))
+        files = [EventFile(path) for path in paths(tmp_path)]
+        prices = {
+            (f.instrument["symbol"], f.instrument["price_precision"], f.instrument["min_notional"]): [
+                int(px) for part in f.chunks() for px in part["px"][part["kind"] == 4]
+            ]
+            for f in files
+        }
+        assert prices == {
+            (btc, 2, "5"): [10025, 10050], (btc, 4, "5"): [1007501],
+            (btc, 4, "10"): [1007502], (eth, 2, "5"): [1025, 1050],
+        }  # fmt: skip
+        assert made["rows"] == sum(f.rows for f in files)
+        assert made["bytes"] == sum(path.stat().st_size for path in paths(tmp_path))
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_files_of_one_segment_that_share_their_stamps_have_two_names(tmp_path: Path) -> None:
+    one = {name: column[:1] for name, column in columns(1).items()}
+    with EventFiles(tmp_path, RUN, META, source="import", code_version="test") as files:
+        files.add(Segment(0, 0), one)
+        files.describe({**META, "price_precision": 2})
+        files.add(Segment(0, 0), one)
+    assert [EventFile(path).rows for path in paths(tmp_path)] == [1, 1]
 
 
 def test_a_backtest_reads_a_group_at_a_time(tmp_path: Path) -> None:

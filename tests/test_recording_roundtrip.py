@@ -55,7 +55,7 @@ def roundtrip(place: Path, files: list[Path], instrument: str, speed: str) -> No
         assert venue.ends_within(2 * WAIT_S)
         result = json.loads(collect.stop())
     run = result["run"]
-    ours, last_ns = taped(place / "tapes" / run)
+    ours, last_ns = taped(place / "demo" / "tapes" / run)
     theirs = recorded(files)
     assert {stream: len(found) for stream, found in ours.items()} == {s: len(f) for s, f in theirs.items()}
     for stream, found in theirs.items():

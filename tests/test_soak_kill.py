@@ -75,7 +75,9 @@ def test_kills_around_rotations(tmp_path: Path, request: pytest.FixtureRequest) 
     """Small segments and a quick market: every process rotates, and some die while they do."""
     small = {"TICKERML__EXCHANGES__RECORDING__SEGMENT_BYTES": str(1 << 20)}
     kill_and_check(tmp_path, 30, request.config.getoption("--seed"), speed=20, **small)
-    assert any(int(path.stem[5:]) > 0 for path in (tmp_path / "data").glob("tapes/*/*.tape")), "nothing was rotated"
+    assert any(int(path.stem[5:]) > 0 for path in (tmp_path / "data" / "demo").glob("tapes/*/*.tape")), (
+        "nothing was rotated"
+    )
 
 
 def kill_and_check(place: Path, kills: int, seed: int, *, speed: int = 2, **environ: str) -> None:
@@ -91,6 +93,7 @@ def kill_and_check(place: Path, kills: int, seed: int, *, speed: int = 2, **envi
         story, result = killed_run(data, url, kills, random.Random(seed), environ)
         observer.stop()
     run = result["run"]
+    data, seen = data / "demo", seen / "demo"
     tape = data / "tapes" / run
     check_tape(data, run, story)
     check_trades(list(trades(tape)), list(trades(seen / "tapes" / observed)), list(records(tape)))
@@ -116,7 +119,7 @@ def killed_run(
             story.killed_ns.append(time.time_ns())
             process.kill()
         story.heard(process)
-        story.ledgers += [seen(path) for path in data.glob("runs/*/ledger.sqlite") if has_tables(path)]
+        story.ledgers += [seen(path) for path in data.glob("demo/runs/*/ledger.sqlite") if has_tables(path)]
     with begin(data, url, story, environ) as process:
         process.line_with("probe live")
         assert not process.ends_within(1.0), "".join(process.said)
@@ -127,7 +130,7 @@ def killed_run(
 
 def forget(data: Path) -> None:
     """Takes the checkpoints away."""
-    for path in data.glob("runs/*/checkpoint-*.bin"):
+    for path in data.glob("demo/runs/*/checkpoint-*.bin"):
         path.unlink()
 
 

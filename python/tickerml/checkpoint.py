@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ from typing import Any, Final, NamedTuple
 from tickerml.schema import Intent, Refused, View
 
 __all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "newest"]
+
+log = logging.getLogger("tickerml.checkpoint")
 
 EVENTS_EVERY: Final = 5_000_000
 """Events between two checkpoints: a few seconds of folding."""
@@ -147,6 +150,7 @@ class Checkpointer:
         if self._ledger.committed_view < view or self._durable_pos() < pos:
             return
         path.rename(path.with_suffix(".bin"))
+        log.info("checkpoint at record %d", pos)
         handle = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(handle)

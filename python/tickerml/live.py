@@ -7,6 +7,7 @@ is ended. When something fails instead, the tape is closed without STOP and the 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickerml.config import build, data_dir
 from tickerml.errors import DeadlineError, TickerError
+from tickerml.notes import noted
 from tickerml.profiles import causal_only
 from tickerml.signals import Stopping
 from tickerml.sources.runs import choose_run
@@ -159,8 +161,9 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
             while not feed.join(WATCH_S):
                 pass
         stats = _stats(feed)
-    keys = {"run": name, "data": str(place.data), "frames": stats.get("frames", 0), "bytes": stats.get("bytes", 0)}
-    return {**keys, **_feed_keys(stats), "cut_bytes": stats.get("cut_bytes", 0)}
+    runs = [name, *stats["runs"]]
+    keys = {"run": runs[-1], "runs": runs, "data": str(place.data), "frames": stats["frames"], "bytes": stats["bytes"]}
+    return {**keys, **_feed_keys(stats), "cut_bytes": stats["cut_bytes"]}
 
 
 def summary_text(result: Mapping[str, Any]) -> str:
@@ -181,7 +184,9 @@ def summary_text(result: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
-    """The configured venues, the venues at a control URL, or a demo's own, which live as long as the run."""
+    """The configured venues, the venues at a control URL, or a demo's own, which live as long as the run. What loopback
+    venues say is kept apart from the market's (rules.md 8).
+    """
     if asked.demo:
         from tickerml import _native
 
@@ -192,7 +197,7 @@ def _place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
         finally:
             venue.stop()
     elif asked.at:
-        yield _at(asked.at, data)
+        yield _at(asked.at, data / "demo")
     else:
         yield Place(data, "venue", {})
 
@@ -250,14 +255,14 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
         account = f", with the account of run {carried['source_run']}" if carried else ""
         _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}{account}")
         try:
-            with _telling(feed):
+            with _telling(feed), noted(feed):
                 yield feed, recorded
             _end(feed)
         except BaseException:
             feed.leave()
             with suppress(TickerError):
                 feed.join(STOP_S_MAX)
-            _note(f"run {name} is not ended: the same command goes on with it, --new starts another")
+            _warn(f"run {name} is not ended: the same command goes on with it, --new starts another")
             raise
 
 
@@ -380,7 +385,7 @@ def _telling(feed: Any) -> Iterator[None]:
         new = [text for key in ("blocked", "unreachable") for text in stats.get(key, []) if text not in told]
         told.update(new)
         for text in new if not stats.get("fatal") else []:
-            _note(text)
+            _warn(text)
 
     def work() -> None:
         while not over.wait(WATCH_S):
@@ -418,4 +423,11 @@ def _book_rows(stats: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _note(text: str) -> None:
+    """Says how a run begins, unless ``-q``."""
+    if logging.getLogger("tickerml").isEnabledFor(logging.WARNING):
+        _warn(text)
+
+
+def _warn(text: str) -> None:
+    """Says what should be read, even with ``-q``."""
     print(text, file=sys.stderr, flush=True)

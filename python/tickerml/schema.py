@@ -7,6 +7,7 @@ loading them takes longer than many a command does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -90,6 +91,9 @@ COLUMNS: Final[dict[str, str]] = {
     "flags": "uint8",
 }
 """Columns of an event file and their types; `ts_event_ns` is null (here `UNDEF_I64`) where the venue gave no time."""
+
+EVENT_FILE: Final = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d{10})\.parquet")
+"""Name of an event file: first and last `ts_recv_ns`, run, epoch and segment."""
 
 Columns: TypeAlias = "dict[str, npt.NDArray[Any]]"
 """One chunk of events: the columns of `COLUMNS`, all of one length."""

@@ -2,6 +2,8 @@
 //!
 //! A stamp is an anchor on the wall clock plus the monotonic clock. A wall clock that steps back never moves the anchor;
 //! one that steps forward by more than 50 ms does; both are reported once, for a CLOCK record.
+mod kernel;
+
 use serde::Serialize;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,22 @@ pub struct Stamp {
     pub recv_ns: i64,
     /// ns of the monotonic clock.
     pub mono_ns: i64,
+}
+
+/// What the system says of the time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wall {
+    /// ns since 1970; negative before it.
+    pub ns: i64,
+    /// Whether something keeps the clock to the true time.
+    pub synced: bool,
+}
+
+impl Wall {
+    /// Whether stamps can be trusted: the system says so, and the time is one at which this program existed.
+    pub const fn trusted(&self) -> bool {
+        self.synced && self.ns >= WALL_FLOOR_NS
+    }
 }
 
 /// A step of the wall clock: the payload of a CLOCK record.
@@ -85,6 +103,11 @@ impl SystemClock {
     #[inline]
     pub fn mono_ns(&self) -> i64 {
         i64::try_from(self.start.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    /// The wall clock, and whether it is synchronised.
+    pub fn wall(&self) -> Wall {
+        Wall { ns: self.wall_ns(), synced: kernel::synced() }
     }
 
     /// ns since 1970 by the wall clock; negative before it.

@@ -29,6 +29,10 @@ pub struct FeedConfig {
     /// Total size of tapes kept; 0 keeps all.
     #[serde(default)]
     pub retention_bytes: u64,
+    /// Size of a run, bytes, at which `collect` begins another one; 0 for a quarter of `retention_bytes`, or no end at all
+    /// where everything is kept. Retention removes whole runs, so there must be several.
+    #[serde(default)]
+    pub run_bytes: u64,
     /// Where no run is named: go on with the newest unfinished one that matches (rules.md 3), else begin a new one.
     #[serde(default)]
     pub resume: bool,

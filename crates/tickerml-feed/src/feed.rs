@@ -38,7 +38,7 @@ impl<T: Tape + Send + 'static> Feed<T> {
             let work = std::panic::AssertUnwindSafe(|| drive(sup, clock, receiver, Arc::clone(&shared)));
             let result =
                 std::panic::catch_unwind(work).unwrap_or_else(|_| Err("the feed's thread panicked".to_owned()));
-            let tape = result.map_err(|error| *lock(&shared.error) = Some(error)).ok();
+            let tape = result.map_err(|error| _ = lock(&shared.error).get_or_insert(error)).ok();
             // Nobody waits when the owner is gone.
             let _ = finished.send(());
             tape
@@ -87,7 +87,8 @@ impl<T: Tape + Send + 'static> Feed<T> {
         lock(&self.outbox.error).clone()
     }
 
-    /// Waits for the end; true when it has ended. [`Feed::into_tape`] then gives the tape back.
+    /// Waits for the end; true when it has ended. [`Feed::into_tape`] then gives the tape back, unless the tape did not
+    /// take all that it was handed: [`Feed::error`] says so.
     pub fn join(&self, timeout: Duration) -> bool {
         self.ended() || !matches!(self.done.recv_timeout(timeout), Err(RecvTimeoutError::Timeout))
     }
@@ -124,7 +125,11 @@ fn drive<T: Tape + 'static>(
     drop(local);
     // A name lookup that hangs must not hold up the end.
     runtime.shutdown_background();
-    sup.map(Supervisor::into_tape).ok_or_else(|| "a task of the feed did not end".to_owned())
+    let mut sup = sup.ok_or_else(|| "a task of the feed did not end".to_owned())?;
+    match sup.tape_mut().waits() {
+        Some(what) => Err(what),
+        None => Ok(sup.into_tape()),
+    }
 }
 
 #[cfg(test)]

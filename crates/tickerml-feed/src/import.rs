@@ -18,8 +18,10 @@ use serde_json::{Map, Value, json};
 use spool::Spool;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use tickerml_core::error::Error;
 use tickerml_core::instrument::{Instrument, MetadataSource, parse_id};
 use tickerml_core::tape::{RecordKind, RestHead, RunId};
+use tickerml_core::units::parse_money;
 
 /// Most lines that the report names one by one; the rest is counted.
 const REJECTED_MAX: usize = 1000;
@@ -48,7 +50,7 @@ impl FromStr for Format {
             "jsonl" => Ok(Format::Jsonl),
             _ => {
                 let reason = format!("{name:?} is not hftbacktest-raw or jsonl");
-                Err(tickerml_core::error::Error::BadSetting { key: "format".to_owned(), reason }.into())
+                Err(Error::BadSetting { key: "format".to_owned(), reason }.into())
             }
         }
     }
@@ -76,6 +78,20 @@ pub struct ImportOptions {
     pub segment_bytes: u64,
     /// More keys of the CONFIG record: `settings`, `policy`, `config_hash`, ...
     pub config: Map<String, Value>,
+}
+
+impl ImportOptions {
+    /// Refuses an amount that is none before hours of recordings are read.
+    fn check(&self) -> StoreResult<()> {
+        let Some(text) = &self.min_notional else { return Ok(()) };
+        match parse_money(text) {
+            Ok(amount) if amount >= 0 => Ok(()),
+            _ => {
+                let reason = format!("{text:?} is no amount: a decimal from 0 on with at most 8 places, like 10");
+                Err(Error::BadSetting { key: "min_notional".to_owned(), reason }.into())
+            }
+        }
+    }
 }
 
 /// A line that is not in the tape.
@@ -128,6 +144,7 @@ pub fn import(
     options: &ImportOptions,
 ) -> StoreResult<ImportReport> {
     let (venue, symbol) = parse_id(instrument)?;
+    options.check()?;
     let merge = Merge::open(format, files)?;
     let run = RunId::new(options.now_ns, options.chance);
     let data = DataFolder::new(&options.data_dir);
@@ -243,7 +260,6 @@ impl Import<'_> {
         let lot = step(&options.lot, checker.lot(), "lot")?;
         let mut instrument = Instrument::from_steps(venue, self.symbol, &tick, &lot, source)?;
         if let Some(least) = &options.min_notional {
-            tickerml_core::units::parse_decimal(least.as_bytes(), tickerml_core::units::MONEY_PRECISION)?;
             instrument.min_notional.clone_from(least);
         }
         Ok(instrument)
@@ -266,6 +282,7 @@ impl Import<'_> {
             ended_ts_ns: Some(options.now_ns),
             code_version: options.code_version.clone(),
             epochs: 1,
+            last_ts_ns: self.report.last_ts_recv_ns,
             records: spool.next_pos(),
             segment_last: writer.finish()?,
             ..RunInfo::default()

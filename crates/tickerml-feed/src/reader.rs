@@ -11,12 +11,16 @@
 //! # }
 //! ```
 mod input;
+mod scan;
 mod segment;
 
 pub use input::TapeInput;
 pub(crate) use input::unreadable;
+pub use scan::{TapeScan, scan_tape, tape_span};
 
-use crate::store::{RunInfo, SegmentPath, StoreError, StoreResult, TapeFolder};
+#[cfg(doc)]
+use crate::store::StoreError;
+use crate::store::{RunInfo, SegmentPath, StoreResult, TapeFolder};
 use segment::{Found, SegmentFile};
 use serde::Serialize;
 use std::path::Path;
@@ -81,7 +85,11 @@ impl TapeReader {
             cut_bytes: 0,
             missing: 0,
         };
-        reader.next_pos = (reader.index == 0 && pos == 0).then_some(0);
+        if pos == 0 {
+            let info = reader.run_info();
+            reader.next_pos = scan::first_pos(&reader.segments, info.as_ref());
+            reader.damaged = scan::missing_segments(&reader.segments, info.as_ref());
+        }
         Ok(reader)
     }
 
@@ -176,7 +184,7 @@ impl TapeReader {
         }
     }
 
-    /// Ranges that do not prove themselves, as far as the tape was read.
+    /// Segments that are not there, then ranges that do not prove themselves, as far as the tape was read.
     pub fn damaged(&self) -> &[Damaged] {
         &self.damaged
     }
@@ -186,7 +194,7 @@ impl TapeReader {
         self.cut_bytes
     }
 
-    /// Records that are missing between those read: lost in damage or in pruned segments behind the first.
+    /// Records that are missing before and between those read. What retention removed is not.
     pub const fn missing(&self) -> u64 {
         self.missing
     }
@@ -242,7 +250,7 @@ impl TapeReader {
     /// What is recorded of the segment at `index`: by its successor, or at STOP.
     fn closed(&self) -> Option<Closed> {
         let id = self.segments.get(self.index)?.id;
-        if let Some(next) = self.segments.get(self.index + 1) {
+        if let Some(next) = self.segments.get(self.index + 1).filter(|next| scan::follows(&next.id, &id)) {
             let SegmentHeader { prev_len, prev_sha256, .. } = crate::store::read_header(&next.path)?;
             return Some(Closed { len: prev_len, sha256: Some(prev_sha256), by: ClosedBy::Successor });
         }
@@ -259,76 +267,4 @@ fn first_segment(segments: &[SegmentPath], pos: u64) -> usize {
         return 0;
     }
     (0..segments.len()).rev().find(|&n| begins(&segments[n]).is_some_and(|first| first <= pos)).unwrap_or(0)
-}
-
-/// What the bytes of a tape are, without their meaning: the structural part of `data verify`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TapeScan {
-    /// The run.
-    pub run: String,
-    /// Whether its first segments were removed by retention.
-    pub pruned: bool,
-    /// Segments.
-    pub segments: u64,
-    /// Whole blocks.
-    pub blocks: u64,
-    /// Records in them.
-    pub records: u64,
-    /// Bytes of torn tails.
-    pub cut_bytes: u64,
-    /// Records lost between whole blocks.
-    pub missing_records: u64,
-    /// Bytes of all files.
-    pub file_bytes: u64,
-    /// Stamp of the first record; none in an empty tape.
-    pub first_ts_recv_ns: Option<i64>,
-    /// Stamp of the last record.
-    pub last_ts_recv_ns: Option<i64>,
-    /// Damage, in order.
-    pub damaged: Vec<Damaged>,
-}
-
-/// Proves a tape: every checksum, every recorded length and hash. Decompresses nothing.
-///
-/// # Errors
-/// [`StoreError::NotFound`] where there is no tape, [`StoreError::Core`] for one of a newer program.
-pub fn scan_tape(path: &Path) -> StoreResult<TapeScan> {
-    let mut reader = TapeReader::open(path)?;
-    let pruned = reader.run_info().is_some_and(|info| info.pruned);
-    let mut scan = TapeScan {
-        run: reader.run().to_string(),
-        pruned,
-        segments: reader.segments.len() as u64,
-        blocks: 0,
-        records: 0,
-        cut_bytes: 0,
-        missing_records: 0,
-        file_bytes: 0,
-        first_ts_recv_ns: None,
-        last_ts_recv_ns: None,
-        damaged: Vec::new(),
-    };
-    let mut next_pos = None;
-    for index in 0..reader.segments.len() {
-        reader.index = index;
-        let segment = &reader.segments[index];
-        let bytes = std::fs::read(&segment.path).map_err(|e| StoreError::io("segment", &segment.path, &e))?;
-        let found = tickerml_core::tape::scan(&bytes, &segment.id, reader.closed().as_ref())?;
-        if index == 0 && found.header.is_some_and(|header| header.first_pos > 0) {
-            scan.pruned = true;
-        }
-        scan.file_bytes += bytes.len() as u64;
-        scan.cut_bytes += found.cut.map_or(0, |cut| cut.bytes);
-        scan.blocks += found.blocks.len() as u64;
-        for block in &found.blocks {
-            scan.records += u64::from(block.count);
-            scan.missing_records += block.first_pos.saturating_sub(next_pos.unwrap_or(block.first_pos));
-            next_pos = Some(block.next_pos());
-            scan.first_ts_recv_ns.get_or_insert(block.first_ts_ns);
-            scan.last_ts_recv_ns = Some(block.last_ts_ns);
-        }
-        let name = segment.id.file_name();
-        scan.damaged.extend(found.damaged.iter().map(|damage| segment::named(&name, damage)));
-    }
-    Ok(scan)
 }

@@ -20,9 +20,10 @@ pub use tail::{EngineTail, Fill};
 pub use writer::{SEGMENT_BYTES, SEGMENT_BYTES_MIN, SegmentWriter, WriterConfig};
 
 use crate::store::{
-    DataFolder, Disk, FolderLock, LastSegment, RunInfo, RunState, Store, StoreError, StoreResult, prune,
+    DataFolder, Disk, FolderLock, LastSegment, RunInfo, RunState, Store, StoreError, StoreResult, prune, tape_bytes,
 };
 use queue::{Queue, Shared};
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -79,7 +80,11 @@ pub struct Recorder {
     resume: Resume,
     from_engine: Receiver<FromEngine>,
     to_feed: SyncSender<FromEngine>,
-    _lock: FolderLock,
+    /// Bytes of the tape when this process began with it.
+    bytes_before: u64,
+    config: RecorderConfig,
+    store: Box<dyn Store>,
+    lock: Arc<FolderLock>,
 }
 
 impl Recorder {
@@ -97,16 +102,27 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::open`].
     pub fn open_on(store: Box<dyn Store>, config: RecorderConfig) -> StoreResult<Recorder> {
-        let segment_bytes = checked_segment_bytes(config.segment_bytes)?;
+        checked_segment_bytes(config.segment_bytes)?;
         let lock = FolderLock::take(&config.data_dir)?;
+        Recorder::begin(store, config, Arc::new(lock))
+    }
+
+    /// Begins with a run, or goes on with it, in a data folder that is ours.
+    fn begin(store: Box<dyn Store>, config: RecorderConfig, lock: Arc<FolderLock>) -> StoreResult<Recorder> {
+        let segment_bytes = checked_segment_bytes(config.segment_bytes)?;
         let folder = DataFolder::new(&config.data_dir);
         let tape = folder.tape(config.run);
         std::fs::create_dir_all(&tape).map_err(|e| StoreError::io("tape", &tape, &e))?;
-        let resume = resume(&tape)?;
+        let resume = resume(store.as_ref(), &tape)?;
         let info = begin_info(&folder, &config, &resume)?;
+        // The tape's name, that of `tapes/` and of `runs/`: each may be new, or the last start may have died before its sync.
+        for folder in tape.ancestors().take(3) {
+            store.sync(folder).map_err(|e| StoreError::io("data folder", folder, &e))?;
+        }
         let shared = Arc::new(Shared::new(Queue::new(&resume, config.engine_bytes)));
         let writer_config = WriterConfig { folder: tape, run: config.run, segment_bytes, durable: true };
-        let writer = SegmentWriter::new(store, writer_config, &resume);
+        let bytes_before = tape_bytes(&writer_config.folder);
+        let writer = SegmentWriter::new(store.again(), writer_config, &resume);
         let (data, run, bytes_max) = (folder.clone(), config.run, config.retention_bytes);
         let retention = Box::new(move || match bytes_max {
             0 => {}
@@ -115,7 +131,21 @@ impl Recorder {
         let writer = thread::start(Arc::clone(&shared), writer, config.interval, retention)?;
         let (to_feed, from_engine) = sync_channel(FROM_ENGINE_MAX);
         let (run, writer) = (config.run, Some(writer));
-        Ok(Recorder { shared, writer, folder, run, info, resume, from_engine, to_feed, _lock: lock })
+        let recorder = Recorder {
+            shared,
+            writer,
+            folder,
+            run,
+            info,
+            resume,
+            from_engine,
+            to_feed,
+            bytes_before,
+            config,
+            store,
+            lock,
+        };
+        Ok(recorder)
     }
 
     /// Appends a record and gives its pos. A stamp that goes back is raised to the one before.
@@ -196,11 +226,33 @@ impl Recorder {
     ///
     /// # Errors
     /// [`StoreError::Stopped`] when the writer could not; the run can then be resumed.
-    pub fn stop(mut self, ended_ts_ns: i64, more: serde_json::Map<String, serde_json::Value>) -> StoreResult<RunInfo> {
+    pub fn stop(mut self, ended_ts_ns: i64, more: Map<String, Value>) -> StoreResult<RunInfo> {
+        self.finish(ended_ts_ns, more)
+    }
+
+    /// Ends the run as [`Recorder::stop`] does and goes on with the new run `next`, without letting go of the data folder.
+    ///
+    /// # Errors
+    /// As [`Recorder::stop`] and [`Recorder::open`]: the recorder then takes nothing any more.
+    pub fn roll(&mut self, next: RunId, ended_ts_ns: i64, more: Map<String, Value>) -> StoreResult<RunInfo> {
+        let ended = self.finish(ended_ts_ns, more)?;
+        let info = RunInfo { created_ts_ns: ended_ts_ns, ..self.config.info.clone() };
+        let config = RecorderConfig { run: next, info, ..self.config.clone() };
+        *self = Recorder::begin(self.store.again(), config, Arc::clone(&self.lock))?;
+        Ok(ended)
+    }
+
+    /// Bytes of the run's tape that are on disk.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_before + self.shared.durable_bytes()
+    }
+
+    fn finish(&mut self, ended_ts_ns: i64, more: Map<String, Value>) -> StoreResult<RunInfo> {
         self.info.segment_last = self.end()?;
         self.info.state = RunState::Ended;
         self.info.ended_ts_ns = Some(ended_ts_ns);
         self.info.records = self.next_pos();
+        self.info.last_ts_ns = self.shared.last_ts_ns();
         self.info.other.extend(more);
         self.info.write(&self.folder.run(self.run))?;
         Ok(self.info.clone())
@@ -248,6 +300,7 @@ fn begin_info(folder: &DataFolder, config: &RecorderConfig, resume: &Resume) -> 
     info.state = RunState::Running;
     info.epochs = resume.epoch + 1;
     info.ended_ts_ns = None;
+    info.last_ts_ns = None;
     info.segment_last = None;
     info.write(&path)?;
     Ok(info)

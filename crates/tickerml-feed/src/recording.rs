@@ -2,12 +2,12 @@
 use crate::clock::{Stamp, SystemClock};
 use crate::config::FeedConfig;
 use crate::feed::Feed;
-use crate::recorder::{EngineTail, Recorder, RecorderConfig};
+use crate::recorder::{EngineTail, Recorder, RecorderConfig, SEGMENT_BYTES};
 use crate::stats::Stats;
 use crate::store::{DataFolder, RunInfo, StoreError, StoreResult, newest_unfinished};
 use crate::supervisor::Start;
 use crate::tape_port::{OwnedRecord, Tape};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tickerml_core::error::Error;
@@ -66,7 +66,7 @@ impl Recording {
             seed: record["seed"].as_u64().unwrap_or(0) ^ u64::from(resumed.epoch) << 32,
         };
         let last_ns = Some(resumed.last_ts_ns).filter(|&ns| ns != i64::MIN);
-        let tape = RecorderTape { recorder, held: VecDeque::new(), held_bytes: 0 };
+        let tape = RecorderTape::new(recorder, if engine { 0 } else { run_bytes(config) });
         let feed = Feed::start(config, tape, start, last_ns).map_err(|reason| setting("venues", reason))?;
         let (epoch, cut_bytes) = (resumed.epoch, resumed.cut_bytes);
         Ok(Recording { feed, tail, run, epoch, cut_bytes, tape: None, left: false, over: false })
@@ -134,7 +134,8 @@ impl Recording {
             return false;
         }
         self.tape = self.tape.take().or_else(|| self.feed.into_tape());
-        let Some(tape) = &mut self.tape else { return true };
+        // A tape that did not take everything is not given back.
+        let Some(tape) = &mut self.tape else { return self.feed.error().is_none() };
         while !tape.settled() {
             if tape.failed().is_some() || Instant::now() >= deadline {
                 return false;
@@ -171,14 +172,12 @@ impl Recording {
         self.over = true;
         let tape = self.tape.take().or_else(|| self.feed.into_tape());
         if let Some(mut tape) = tape.filter(|_| !self.left && self.feed.error().is_none()) {
-            // What was held for a busy disk comes before the end; where the disk still takes nothing, `stop` says why.
-            tape.ready();
-            let counters = self.feed.stats().counters;
-            let more = json!({
-                "frames": counters.frames, "bytes": counters.bytes, "reconnects": counters.reconnects, "gaps": counters.gaps,
-            });
-            let more = if let Value::Object(more) = more { more } else { Map::new() };
-            tape.recorder.stop(SystemClock::start().wall_ns(), more)?;
+            // The feed's thread saw to it: here it is made sure that no run ends without its last records.
+            if let Some(reason) = tape.waits() {
+                return Err(StoreError::Stopped { reason });
+            }
+            let more = self.feed.stats().run_counts;
+            tape.into_recorder().stop(SystemClock::start().wall_ns(), more)?;
         }
         Ok(true)
     }
@@ -213,11 +212,26 @@ fn pick_run(config: &FeedConfig, info: &RunInfo) -> StoreResult<RunId> {
     let known = if config.resume { newest_unfinished(&data, info) } else { None };
     match known {
         Some(known) => known.run.parse().map_err(StoreError::Core),
-        None => {
-            // The nanoseconds and the process tell two runs of one second apart.
-            let chance = (info.created_ts_ns.unsigned_abs() / 1_000) ^ u64::from(std::process::id());
-            Ok(RunId::new(info.created_ts_ns, crate::backoff::Rng::new(chance).bits() as u16))
-        }
+        None => Ok(named(info.created_ts_ns)),
+    }
+}
+
+/// The name of a run that begins now: the nanoseconds and the process tell two of one second apart.
+fn named(now_ns: i64) -> RunId {
+    let chance = (now_ns.unsigned_abs() / 1_000) ^ u64::from(std::process::id());
+    RunId::new(now_ns, crate::backoff::Rng::new(chance).bits() as u16)
+}
+
+/// Runs that retention keeps: it removes whole ones, so more of them waste less of what may be kept.
+const RUNS_KEPT: u64 = 4;
+
+/// Size at which a recording is cut; 0 for never.
+fn run_bytes(config: &FeedConfig) -> u64 {
+    let segment_bytes = if config.segment_bytes == 0 { SEGMENT_BYTES } else { config.segment_bytes };
+    match (config.run_bytes, config.retention_bytes) {
+        (0, 0) => 0,
+        (0, retention) => (retention / RUNS_KEPT).max(segment_bytes),
+        (bytes, _) => bytes,
     }
 }
 
@@ -230,18 +244,56 @@ pub struct RecorderTape {
     recorder: Recorder,
     held: VecDeque<OwnedRecord>,
     held_bytes: usize,
+    /// Records beyond what may be held: from then on the tape is not whole.
+    lost: u64,
+    /// Why the recorder took nothing when it was last asked.
+    refusal: String,
+    /// Size at which a run is long; 0 for never.
+    run_bytes: u64,
+    /// The run that follows when everything of this one is on disk, when this one ended, and what its `run.json` says.
+    next: Option<(RunId, i64, Map<String, Value>)>,
 }
 
 impl RecorderTape {
+    /// A tape that `recorder` writes.
+    pub const fn new(recorder: Recorder, run_bytes: u64) -> RecorderTape {
+        let held = VecDeque::new();
+        RecorderTape { recorder, held, held_bytes: 0, lost: 0, refusal: String::new(), run_bytes, next: None }
+    }
+
+    /// Goes on with the next run as soon as the present one is on disk; false while it is not. Nobody waits for a disk here.
+    fn begun(&mut self) -> Result<bool, String> {
+        if self.next.is_none() {
+            return Ok(true);
+        }
+        if self.recorder.durable_pos() < self.recorder.next_pos() {
+            "the run before is not on disk yet".clone_into(&mut self.refusal);
+            return Ok(false);
+        }
+        let Some((run, ended_ts_ns, more)) = self.next.take() else { return Ok(true) };
+        self.recorder.roll(run, ended_ts_ns, more).map(|_| true).map_err(|e| e.to_string())
+    }
+
+    /// The recorder, to end the run with it. What [`Tape::waits`] names is lost.
+    pub fn into_recorder(self) -> Recorder {
+        self.recorder
+    }
+
     /// Writes what was held, as far as the recorder takes it.
     fn release(&mut self) -> Result<(), String> {
+        if !self.begun()? {
+            return Ok(());
+        }
         while let Some(r) = self.held.front() {
             match self.recorder.append(r.kind, r.slot, r.stamp.recv_ns, r.stamp.mono_ns, &r.bytes) {
                 Ok(_) => {
                     self.held_bytes -= r.bytes.len();
                     self.held.pop_front();
                 }
-                Err(StoreError::Backlog { .. } | StoreError::DiskFull { .. }) => return Ok(()),
+                Err(error @ (StoreError::Backlog { .. } | StoreError::DiskFull { .. })) => {
+                    self.refusal = error.to_string();
+                    return Ok(());
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }
@@ -251,14 +303,15 @@ impl RecorderTape {
     /// Whether everything appended is on disk.
     fn settled(&mut self) -> bool {
         self.ready();
-        self.held.is_empty() && self.recorder.durable_pos() >= self.recorder.next_pos()
+        self.next.is_none() && self.held.is_empty() && self.recorder.durable_pos() >= self.recorder.next_pos()
     }
 
     fn hold(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
-        self.held_bytes += bytes.len();
-        if self.held_bytes > HELD_BYTES_MAX {
+        if self.lost > 0 || self.held_bytes + bytes.len() > HELD_BYTES_MAX {
+            self.lost += 1;
             return Err(format!("the disk takes nothing and {} records wait", self.held.len()));
         }
+        self.held_bytes += bytes.len();
         self.held.push_back(OwnedRecord { kind, slot, stamp, bytes: bytes.to_vec() });
         Ok(self.recorder.next_pos() + self.held.len() as u64 - 1)
     }
@@ -267,24 +320,28 @@ impl RecorderTape {
 impl Tape for RecorderTape {
     #[inline]
     fn append(&mut self, kind: RecordKind, slot: u16, stamp: Stamp, bytes: &[u8]) -> Result<u64, String> {
-        if !self.held.is_empty() {
+        if self.next.is_some() || !self.held.is_empty() {
             self.release()?;
         }
-        if !self.held.is_empty() {
+        if self.next.is_some() || !self.held.is_empty() {
             return self.hold(kind, slot, stamp, bytes);
         }
         match self.recorder.append(kind, slot, stamp.recv_ns, stamp.mono_ns, bytes) {
             Ok(pos) => Ok(pos),
-            Err(StoreError::Backlog { .. } | StoreError::DiskFull { .. }) => self.hold(kind, slot, stamp, bytes),
+            Err(error @ (StoreError::Backlog { .. } | StoreError::DiskFull { .. })) => {
+                self.refusal = error.to_string();
+                self.hold(kind, slot, stamp, bytes)
+            }
             Err(error) => Err(error.to_string()),
         }
     }
 
     fn ready(&mut self) -> bool {
-        if !self.held.is_empty() && self.recorder.ready() && self.release().is_err() {
+        let waits = self.next.is_some() || !self.held.is_empty();
+        if waits && self.recorder.ready() && self.release().is_err() {
             return false;
         }
-        self.held.is_empty() && self.recorder.ready()
+        self.next.is_none() && self.held.is_empty() && self.recorder.ready()
     }
 
     fn failed(&self) -> Option<String> {
@@ -293,6 +350,28 @@ impl Tape for RecorderTape {
 
     fn take_from_engine(&mut self) -> Option<(RecordKind, Vec<u8>)> {
         self.recorder.take_from_engine().map(|r| (r.kind, r.bytes))
+    }
+
+    fn is_long(&self) -> bool {
+        self.run_bytes > 0 && self.next.is_none() && self.recorder.bytes() >= self.run_bytes
+    }
+
+    fn begin_next(&mut self, stamp: Stamp, more: Map<String, Value>) -> Result<String, String> {
+        let run = named(stamp.recv_ns);
+        self.next = Some((run, stamp.recv_ns, more));
+        Ok(run.to_string())
+    }
+
+    fn waits(&mut self) -> Option<String> {
+        let failure = self.release().err();
+        let count = self.held.len() as u64 + self.lost;
+        let why = failure.as_ref().unwrap_or(&self.refusal);
+        (count > 0).then(|| {
+            format!(
+                "{why}; the last {count} records are not on the tape: run {} has not ended, the same command goes on with it",
+                self.recorder.run()
+            )
+        })
     }
 
     fn durable_pos(&self) -> u64 {

@@ -23,6 +23,9 @@ pub const INBOX_MAX: usize = 1_024;
 /// How often the wall clock is compared and the statistics are published.
 const PUBLISH_NS: i64 = 250_000_000;
 const WALL_NS: i64 = 100_000_000;
+/// At the end a tape that takes nothing gets this long to take what waits, of the 20 s of an orderly stop (reliability.md
+/// P11).
+const SETTLE: Duration = Duration::from_secs(10);
 /// Close frames get this long at the end.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -108,7 +111,7 @@ pub async fn run<T: Tape + 'static>(
         published_frames: 0,
         walled_ns: i64::MIN / 2,
     };
-    shared.tell(|sup, now_ns| sup.begin(clock.wall_ns(), now_ns));
+    shared.tell(|sup, now_ns| sup.begin(clock.wall(), now_ns));
     loop {
         let rest = driver.step();
         if shared.tell(|sup, _| sup.fatal().is_some().then(|| sup.leave())).is_some() {
@@ -133,15 +136,13 @@ pub async fn run<T: Tape + 'static>(
 impl<T: Tape + 'static> Driver<T> {
     /// Lets time pass and carries out what is due; answers how long nothing will be.
     fn step(&mut self) -> Duration {
-        let (now_ns, wall_ns) = {
-            let core = self.shared.core.borrow();
-            (core.clock.mono_ns(), core.clock.wall_ns())
-        };
+        let clock = self.shared.core.borrow().clock;
+        let now_ns = clock.mono_ns();
         {
             let sup = &mut self.shared.core.borrow_mut().sup;
             if now_ns - self.walled_ns >= WALL_NS {
                 self.walled_ns = now_ns;
-                sup.observe_wall(wall_ns, now_ns);
+                sup.observe_wall(clock.wall(), now_ns);
             }
             sup.tick(now_ns);
         }
@@ -242,6 +243,19 @@ impl<T: Tape + 'static> Driver<T> {
                 task.abort();
                 let _ = task.await;
             }
+        }
+        self.settle().await;
+    }
+
+    /// Waits while the tape does not take what it was handed; what is left then is for the caller to see.
+    async fn settle(&self) {
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        let hopes = || {
+            let mut core = self.shared.core.borrow_mut();
+            core.sup.tape_mut().waits().is_some() && core.sup.tape().failed().is_none()
+        };
+        while hopes() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_nanos(TICK_NS as u64)).await;
         }
     }
 }

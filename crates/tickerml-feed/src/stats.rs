@@ -1,5 +1,6 @@
 //! What the feed counts, as the JSON that a screen or a script reads.
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 
 /// Errors kept for the screen; the tape has all of them.
@@ -136,4 +137,9 @@ pub struct Stats {
     pub unreachable: Vec<String>,
     /// Why the feed cannot go on.
     pub fatal: Option<String>,
+    /// Runs begun since the start, after the first one: a long recording is cut into runs.
+    pub runs: Vec<String>,
+    /// Counts of the present run, for its `run.json`.
+    #[serde(skip)]
+    pub run_counts: Map<String, Value>,
 }

@@ -16,4 +16,4 @@ pub use error::{StoreError, StoreResult};
 pub(crate) use folder::read_header;
 pub use folder::{DataFolder, SegmentPath, TapeFolder};
 pub use lock::FolderLock;
-pub use run::{LastSegment, RunInfo, RunState, find_runs, newest_unfinished, prune};
+pub use run::{LastSegment, RunInfo, RunState, find_runs, newest_unfinished, prune, tape_bytes};

@@ -8,6 +8,7 @@ mod lane;
 mod metadata;
 mod report;
 mod rest;
+mod roll;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::backoff::Rng;
 use crate::budget::Budget;
-use crate::clock::{Anchor, Stamp};
+use crate::clock::{Anchor, Stamp, Wall};
 use crate::config::{Plan, Role, ShardPlan};
 use crate::liveness::StreamLife;
 use crate::rest::RestQueue;
@@ -157,11 +158,17 @@ pub struct Supervisor<T: Tape> {
     lane_of_slot: Vec<Option<usize>>,
     actions: Vec<Action>,
     counters: Counters,
+    /// Counts when the present run began.
+    counters_before: Counters,
+    /// Runs begun after the first one.
+    runs: Vec<String>,
     errors: Errors,
     fatal: Option<String>,
     last_append_ns: i64,
     last_watch_ns: i64,
     tape_stalled_since_ns: Option<i64>,
+    /// Whether stamps can be trusted, as the tape was told last.
+    clock_trusted: bool,
     requests: u64,
     stopped: bool,
     /// Rows of the frame at hand.
@@ -202,11 +209,14 @@ impl<T: Tape> Supervisor<T> {
             plan,
             actions: Vec::new(),
             counters: Counters::default(),
+            counters_before: Counters::default(),
+            runs: Vec::new(),
             errors: Errors::default(),
             fatal: None,
             last_append_ns: i64::MIN / 2,
             last_watch_ns: i64::MIN / 2,
             tape_stalled_since_ns: None,
+            clock_trusted: false,
             requests: 0,
             stopped: false,
             rows: Vec::new(),
@@ -214,14 +224,25 @@ impl<T: Tape> Supervisor<T> {
     }
 
     /// Writes CARRY where there is one, EPOCH and CONFIG, and asks each venue for its metadata; sockets follow its answer.
-    pub fn begin(&mut self, wall_ns: i64, now_ns: i64) {
+    pub fn begin(&mut self, wall: Wall, now_ns: i64) {
+        self.clock_trusted = wall.trusted();
         let carry = std::mem::take(&mut self.plan.carry_record);
         if !carry.is_null() {
             self.append_json(RecordKind::Carry, 0, now_ns, &carry);
         }
+        self.begin_tape(now_ns);
+        for venue in 0..self.venues.len() {
+            self.venues[venue].contact.since_ns = now_ns;
+            self.want_metadata(venue, now_ns);
+        }
+        self.pump_rest(now_ns);
+    }
+
+    /// Writes EPOCH and CONFIG.
+    fn begin_tape(&mut self, now_ns: i64) {
         let epoch = json!({
             "epoch": self.start.epoch, "code_version": self.start.code_version,
-            "clock_unsynced": wall_ns < crate::clock::WALL_FLOOR_NS,
+            "clock_unsynced": !self.clock_trusted,
         });
         self.append_json(RecordKind::Epoch, 0, now_ns, &epoch);
         let config = std::mem::take(&mut self.plan.config_record);
@@ -229,11 +250,6 @@ impl<T: Tape> Supervisor<T> {
         self.plan.config_record = config;
         let pos = self.counters.pos;
         self.shards.iter_mut().flat_map(|s| &mut s.books).for_each(|book| book.restarted_pos = pos);
-        for venue in 0..self.venues.len() {
-            self.venues[venue].contact.since_ns = now_ns;
-            self.want_metadata(venue, now_ns);
-        }
-        self.pump_rest(now_ns);
     }
 
     /// Time passed. Call at least every 20 ms.
@@ -245,6 +261,7 @@ impl<T: Tape> Supervisor<T> {
             self.append(RecordKind::Tick, 0, now_ns, b"");
         }
         self.watch_tape(now_ns);
+        self.tick_run(now_ns);
         self.take_from_engine(now_ns);
         self.tick_lanes(now_ns);
         if now_ns - self.last_watch_ns >= WATCH_NS {
@@ -259,11 +276,19 @@ impl<T: Tape> Supervisor<T> {
         self.pump_rest(now_ns);
     }
 
-    /// Compares our stamps with the wall clock; a step leaves a CLOCK record.
-    pub fn observe_wall(&mut self, wall_ns: i64, now_ns: i64) {
-        if let Some(step) = self.anchor.observe(wall_ns, now_ns).filter(|_| !self.stopped) {
+    /// Compares our stamps with the wall clock; a step leaves a CLOCK record. When the system begins or ceases to call its
+    /// clock synchronised that is a HEALTH record: what EPOCH said of it ends there (rules.md 1).
+    pub fn observe_wall(&mut self, wall: Wall, now_ns: i64) {
+        if self.stopped {
+            return;
+        }
+        if let Some(step) = self.anchor.observe(wall.ns, now_ns) {
             self.counters.clock_steps += 1;
             self.append_json(RecordKind::Clock, 0, now_ns, &json!(step));
+        }
+        if std::mem::replace(&mut self.clock_trusted, wall.trusted()) != wall.trusted() {
+            let state = if self.clock_trusted { "synced" } else { "unsynced" };
+            self.health(0, now_ns, "clock", state, "");
         }
     }
 

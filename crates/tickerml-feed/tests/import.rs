@@ -90,14 +90,19 @@ fn the_tape_begins_with_epoch_configuration_and_the_inferred_instrument() {
     let given = ImportOptions {
         tick: Some("0.01".into()),
         lot: Some("0.00001".into()),
-        min_notional: Some("5".into()),
+        min_notional: Some("10".into()),
         chance: 8,
         ..options(folder.path())
     };
     let report = import(Format::HftbacktestRaw, &[folder.path().join("a")], INSTRUMENT, &given).unwrap();
     let instrument = report.instrument.unwrap();
-    assert_eq!((instrument.tick, instrument.price_precision, instrument.min_notional.as_str()), (1, 2, "5"));
+    assert_eq!((instrument.tick, instrument.price_precision, instrument.min_notional.as_str()), (1, 2, "10"));
     assert_eq!(instrument.metadata_source, MetadataSource::Given);
+    for least in ["ten", "-1", "0.000000001", ""] {
+        let wrong = ImportOptions { min_notional: Some(least.into()), ..given.clone() };
+        let error = import(Format::HftbacktestRaw, &[folder.path().join("a")], INSTRUMENT, &wrong).unwrap_err();
+        assert!(error.to_string().contains("min_notional") && error.exit_code() == 4, "{least}: {error}");
+    }
 }
 
 #[test]

@@ -6,14 +6,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tickerml_core::event::BookState;
-use tickerml_core::market::{BooksOnly, Market};
+use tickerml_core::market::{BooksOnly, Market, Survey, Visitor};
 use tickerml_core::tape::RecordKind;
 use tickerml_core::units::parse_decimal;
 use tickerml_feed::config::FeedConfig;
-use tickerml_feed::reader::TapeReader;
+use tickerml_feed::reader::{TapeReader, scan_tape};
 use tickerml_feed::recording::Recording;
 use tickerml_feed::shell::http::Answer;
 use tickerml_feed::stats::Stats;
+use tickerml_feed::store::{RunInfo, RunState};
 use tickerml_venue::config::Config;
 use tickerml_venue::server::Server;
 
@@ -28,9 +29,14 @@ struct Bench {
 
 impl Bench {
     fn start(venue: &str) -> Bench {
+        Bench::start_with(venue, 0)
+    }
+
+    /// Runs are cut at `run_bytes`; 0 for one run.
+    fn start_with(venue: &str, run_bytes: u64) -> Bench {
         let server = Server::start(&Config::from_json(venue).unwrap()).unwrap();
         let data = tempfile::tempdir().unwrap();
-        let config = feed_config(server.address(), data.path());
+        let config = FeedConfig { run_bytes, ..feed_config(server.address(), data.path()) };
         let recording = Recording::start(&config).unwrap();
         Bench { server, recording, data }
     }
@@ -94,6 +100,10 @@ impl Bench {
 
 /// The market as it stood when the feed was stopped.
 fn read(tape: &Path) -> Market {
+    read_with(tape, &mut BooksOnly)
+}
+
+fn read_with<V: Visitor>(tape: &Path, visitor: &mut V) -> Market {
     let mut market = Market::new();
     let mut reader = TapeReader::open(tape).unwrap();
     let (mut pos, mut last_ns) = (0, i64::MIN);
@@ -109,7 +119,7 @@ fn read(tape: &Path) -> Market {
         if record.kind == RecordKind::Stop {
             return market;
         }
-        market.record(&record, &mut BooksOnly).unwrap();
+        market.record(&record, visitor).unwrap();
     }
     panic!("the tape does not say that it was stopped");
 }
@@ -172,6 +182,43 @@ fn two_venues_are_recorded_without_a_gap() {
     assert_eq!(stats.open.len(), 3);
     let market = bench.judge();
     assert!(market.lines.iter().all(|l| l.stats.trade_id_gaps == 0 && l.stats.crossed == 0 && l.stats.snapshots == 1));
+}
+
+/// A recording that is cut into runs loses no frame: ids go on from the end of one tape to the start of the next.
+#[test]
+fn a_long_recording_is_cut_into_runs_and_loses_nothing() {
+    let mut bench = Bench::start_with(r#"{"speed":4}"#, 400_000);
+    bench.until("two more runs", |s| s.runs.len() >= 2);
+    bench.all_live();
+    bench.recording.stop("test");
+    assert!(bench.recording.join(PATIENCE).unwrap());
+    let stats = bench.recording.stats();
+    assert_eq!((stats.counters.gaps, stats.counters.reconnects, bench.recording.error()), (0, 0, None), "{stats:#?}");
+    let first = bench.recording.run().to_string();
+    let (mut frames, mut last_ns, mut ids) = (0, i64::MIN, BTreeMap::new());
+    for run in std::iter::once(&first).chain(&stats.runs) {
+        let tape = bench.data.path().join("tapes").join(run);
+        let scan = scan_tape(&tape).unwrap();
+        assert_eq!((scan.damaged.len(), scan.missing_records, scan.cut_bytes), (0, 0, 0), "{scan:?}");
+        assert!(scan.first_ts_recv_ns.unwrap() >= last_ns, "one order over all runs");
+        last_ns = scan.last_ts_recv_ns.unwrap();
+        let info = RunInfo::read(&bench.data.path().join("runs").join(run)).unwrap();
+        assert_eq!((info.state, info.records, info.command.as_str()), (RunState::Ended, scan.records, "collect"));
+        frames += info.other["frames"].as_u64().unwrap();
+        let mut survey = Survey::new();
+        let mut market = read_with(&tape, &mut survey);
+        assert_eq!((market.stats.disconnects, market.lines.len()), (0, 4));
+        for line in &market.lines {
+            assert_eq!((line.stats.trade_id_gaps, line.stats.missing_updates, line.stats.crossed), (0, 0, 0));
+        }
+        for trades in survey.report(&mut market, last_ns).1.into_iter().filter(|s| s.stream.ends_with("@trade")) {
+            let before = ids.insert(trades.stream, trades.last_seq.unwrap());
+            let begin = trades.first_seq.unwrap();
+            assert!(before.is_none_or(|before| begin == before + 1), "{run}: {before:?} {begin}");
+        }
+    }
+    assert_eq!(frames, stats.counters.frames);
+    assert!(ids.len() == 4);
 }
 
 #[test]

@@ -4,9 +4,9 @@ mod common;
 use common::{config, noise, put_frames};
 use std::path::{Path, PathBuf};
 use tickerml_core::tape::{RecordKind, RunId};
-use tickerml_feed::reader::{Damaged, TapeReader, scan_tape};
+use tickerml_feed::reader::{Damaged, TapeReader, scan_tape, tape_span};
 use tickerml_feed::recorder::Recorder;
-use tickerml_feed::store::DataFolder;
+use tickerml_feed::store::{DataFolder, RunInfo};
 
 /// A tape of three epochs; the second has several segments, the last is open or closed.
 fn tape(data: &Path, closed: bool) -> PathBuf {
@@ -51,8 +51,8 @@ fn agree(tape: &Path, what: &str) -> (u64, usize, u64) {
     let (records, damaged, cut_bytes, missing) = read(tape, 0);
     assert_eq!((records, cut_bytes), (scan.records, scan.cut_bytes), "{what}");
     assert_eq!(damaged, scan.damaged, "{what}");
-    // The reader counts from pos 0, the scan from the first block that is there.
-    assert!(missing >= scan.missing_records, "{what}");
+    // What is missing behind the last block is known to the scan alone, from run.json.
+    assert!(missing <= scan.missing_records, "{what}");
     (records, damaged.len(), cut_bytes)
 }
 
@@ -105,7 +105,58 @@ fn the_last_segment_of_an_open_run_may_be_torn_anywhere() {
         std::fs::write(&path, &whole[..end]).unwrap();
         let (_, damaged, _) = agree(&tape, &format!("cut at {end}"));
         assert_eq!(damaged, 0, "cut at {end}");
+        let scan = scan_tape(&tape).unwrap();
+        assert_eq!(tape_span(&tape).unwrap(), scan.first_ts_recv_ns.zip(scan.last_ts_recv_ns), "cut at {end}");
     }
+}
+
+/// Each segment in turn is taken away: it is named, and what it held is counted as missing.
+#[test]
+fn a_segment_that_is_not_there_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    let tape = tape(data.path(), true);
+    let whole = scan_tape(&tape).unwrap();
+    assert_eq!((whole.missing_records, whole.unchecked.len()), (0, 0));
+    assert_eq!(tape_span(&tape).unwrap(), whole.first_ts_recv_ns.zip(whole.last_ts_recv_ns));
+    let paths = segments(&tape);
+    for (n, path) in paths.iter().enumerate() {
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let (records, damaged, _) = agree(&tape, &format!("without {path:?}"));
+        let scan = scan_tape(&tape).unwrap();
+        assert_eq!(scan.missing_records, 1086 - records, "without {path:?}: {scan:?}");
+        assert!(records < 1086 && damaged > 0, "without {path:?}: {scan:?}");
+        // Where the one after it begins an epoch, its own numbers do not give the hole away: the recorded length does.
+        let ends_epoch = paths.get(n + 1).is_some_and(|next| next.to_str().unwrap().ends_with("-000000.tape"));
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let named = scan.damaged.iter().any(|d| d.segment == name && d.reason == "segment is missing");
+        assert_eq!(named, !ends_epoch || n == 0, "without {path:?}: {scan:?}");
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn retention_excuses_only_what_lay_before_the_first_segment() {
+    let data = tempfile::tempdir().unwrap();
+    let tape = tape(data.path(), true);
+    let folder = DataFolder::new(data.path()).run(RunId::new(1_723_161_255_000_000_000, 3));
+    let paths = segments(&tape);
+    std::fs::remove_file(&paths[0]).unwrap();
+    let scan = scan_tape(&tape).unwrap();
+    assert!(!scan.pruned && scan.missing_records == 360, "a first segment that is gone was not pruned: {scan:?}");
+    let mut info = RunInfo::read(&folder).unwrap();
+    info.pruned = true;
+    info.write(&folder).unwrap();
+    let scan = scan_tape(&tape).unwrap();
+    assert_eq!((scan.pruned, scan.missing_records, scan.damaged.len()), (true, 0, 0), "{scan:?}");
+    agree(&tape, "pruned");
+    std::fs::remove_file(paths.last().unwrap()).unwrap();
+    let scan = scan_tape(&tape).unwrap();
+    assert!(scan.missing_records > 0 && scan.damaged.len() == 1, "{scan:?}");
+    std::fs::remove_file(folder.join("run.json")).unwrap();
+    let scan = scan_tape(&tape).unwrap();
+    assert!(scan.unchecked[0].contains("run.json"), "{scan:?}");
+    assert_eq!(scan.missing_records, 360, "nobody says that it was pruned");
 }
 
 #[test]

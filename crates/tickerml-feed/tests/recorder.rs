@@ -272,6 +272,31 @@ fn a_torn_tail_is_cut_and_nothing_is_overwritten() {
     assert!(scan.cut_bytes > 0, "the cut stays visible");
 }
 
+/// What a killed process wrote and did not sync is made durable before its records count as that.
+#[test]
+fn a_restart_syncs_before_it_trusts() {
+    let data = tempfile::tempdir().unwrap();
+    let tape = DataFolder::new(data.path()).tape(run());
+    for _ in 0..2 {
+        let mut recorder = Recorder::open(config(data.path(), run())).unwrap();
+        put_frames(&mut recorder, 100);
+    }
+    // The second epoch came as far as a header.
+    let bytes = std::fs::read(tape.join("0001-000000.tape")).unwrap();
+    std::fs::write(tape.join("0001-000000.tape"), &bytes[..128]).unwrap();
+    let disk = FaultyDisk::default();
+    disk.fail_next_sync();
+    let error = Recorder::open_on(Box::new(disk.clone()), config(data.path(), run())).err().unwrap();
+    assert!(matches!(&error, StoreError::Io { path, .. } if path.ends_with("0001-000000.tape")), "{error:?}");
+    let disk = FaultyDisk::default();
+    let recorder = Recorder::open_on(Box::new(disk.clone()), config(data.path(), run())).unwrap();
+    assert_eq!((recorder.next_pos(), recorder.durable_pos()), (100, 100));
+    let data_name = data.path().file_name().unwrap().to_str().unwrap();
+    let names =
+        ["0001-000000.tape", "0000-000000.tape", run().as_str(), "tapes", data_name].map(|n| format!("sync {n}"));
+    assert_eq!(disk.calls(), names, "the segments that were read, then every folder down to them");
+}
+
 /// A session that reads behind a recorder is told of damage at the same place as one that replays the tape.
 #[test]
 fn live_and_replay_are_told_of_the_same_losses() {

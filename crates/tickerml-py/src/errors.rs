@@ -1,4 +1,4 @@
-//! One door for errors: core's and feed's enums become the exceptions of `tickerml.errors`, which carry the exit codes.
+//! One door for errors: the enums of core, feed and venue become the exceptions of `tickerml.errors`, which carry the exit codes.
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tickerml_core::error::Error;
@@ -35,6 +35,17 @@ pub fn store(error: StoreError) -> PyErr {
             StoreError::Core(error) => return core(error),
             _ => "TickerError",
         },
+        _ => "TickerError",
+    };
+    raise(class, &error.to_string())
+}
+
+/// An error of the venue on loopback.
+pub fn venue(error: tickerml_venue::error::Error) -> PyErr {
+    use tickerml_venue::error::Error;
+    let class = match &error {
+        Error::BadConfig { .. } => "ConfigError",
+        Error::BadRecording { .. } => "UnsoundDataError",
         _ => "TickerError",
     };
     raise(class, &error.to_string())

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use tickerml_core::event::{Message, Row, flag};
 use tickerml_core::market::{BooksOnly, Line, Market, Survey, Visitor};
 use tickerml_core::session::{Input, Item, Peek};
+use tickerml_core::tape::RecordKind;
 use tickerml_core::units::format_decimal;
 use tickerml_feed::reader::{TapeInput, TapeReader};
 
@@ -127,7 +128,8 @@ pub struct TapeEvents {
     chunk_rows: usize,
     /// Segment and day of what is pending.
     key: (usize, i64),
-    ready: Vec<(usize, i64, usize, Pending)>,
+    /// Chunks with the instrument as it was for their rows: the venue may change its metadata within a run.
+    ready: Vec<(usize, i64, String, Pending)>,
     ended: bool,
 }
 
@@ -156,14 +158,14 @@ impl TapeEvents {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Chunk<'py>>> {
-        let Some((segment, day, index, rows)) = self.take(py)? else { return Ok(None) };
-        Ok(Some((segment, day, self.instrument(index)?, rows.into_columns(py)?)))
+        let Some((segment, day, instrument, rows)) = self.take(py)? else { return Ok(None) };
+        Ok(Some((segment, day, instrument, rows.into_columns(py)?)))
     }
 
     /// The next chunk like the iterator's, its rows as one object: nothing of it needs NumPy. None at the end.
     fn rows(&mut self, py: Python<'_>) -> PyResult<Option<(usize, i64, String, EventRows)>> {
-        let Some((segment, day, index, rows)) = self.take(py)? else { return Ok(None) };
-        Ok(Some((segment, day, self.instrument(index)?, EventRows(rows))))
+        let Some((segment, day, instrument, rows)) = self.take(py)? else { return Ok(None) };
+        Ok(Some((segment, day, instrument, EventRows(rows))))
     }
 
     /// The market part of `data verify` for what was read so far, as JSON.
@@ -173,8 +175,8 @@ impl TapeEvents {
 }
 
 impl TapeEvents {
-    /// The next chunk: segment index, day, index of the instrument, rows.
-    fn take(&mut self, py: Python<'_>) -> PyResult<Option<(usize, i64, usize, Pending)>> {
+    /// The next chunk: segment index, day, instrument JSON, rows.
+    fn take(&mut self, py: Python<'_>) -> PyResult<Option<(usize, i64, String, Pending)>> {
         while self.ready.is_empty() && !self.ended {
             py.detach(|| self.work()).map_err(errors::core)?;
             py.check_signals()?;
@@ -182,16 +184,12 @@ impl TapeEvents {
         Ok((!self.ready.is_empty()).then(|| self.ready.remove(0)))
     }
 
-    fn instrument(&self, index: usize) -> PyResult<String> {
-        serde_json::to_string(&self.pass.market.lines[index].instrument).map_err(|e| errors::unsound(&e.to_string()))
-    }
-
     /// Reads until a chunk is ready or the tape ends.
     fn work(&mut self) -> tickerml_core::error::Result<()> {
         loop {
-            let next_ns = match self.pass.input.peek()? {
-                Peek::Item(Item::Record(record)) => record.ts_recv_ns,
-                Peek::Item(_) => self.pass.last_ns,
+            let (next_ns, describes) = match self.pass.input.peek()? {
+                Peek::Item(Item::Record(record)) => (record.ts_recv_ns, record.kind == RecordKind::Instrument),
+                Peek::Item(_) => (self.pass.last_ns, false),
                 Peek::Wait | Peek::End => {
                     self.flush();
                     self.ended = true;
@@ -199,7 +197,7 @@ impl TapeEvents {
                 }
             };
             let key = (self.pass.input.reader().segment_index(), next_ns.div_euclid(DAY_NS));
-            if key != self.key {
+            if key != self.key || describes {
                 self.flush();
                 self.key = key;
             }
@@ -216,7 +214,8 @@ impl TapeEvents {
     fn flush(&mut self) {
         for (index, pending) in self.collect.pending.iter_mut().enumerate() {
             if !pending.is_empty() {
-                self.ready.push((self.key.0, self.key.1, index, std::mem::take(pending)));
+                let instrument = json!(self.pass.market.lines[index].instrument).to_string();
+                self.ready.push((self.key.0, self.key.1, instrument, std::mem::take(pending)));
             }
         }
         self.collect.survey.collect(&mut self.pass.market);

@@ -4,18 +4,25 @@ use pyo3::prelude::*;
 use std::path::PathBuf;
 use tickerml_core::error::Error;
 use tickerml_feed::import::{ImportOptions, import};
-use tickerml_feed::reader::scan_tape;
+use tickerml_feed::reader::{scan_tape, tape_span};
 use tickerml_feed::store::{DataFolder, StoreError, find_runs};
 
 /// The structural part of `data verify`: every checksum, recorded length and hash of the tape in the folder `path`.
 ///
 /// Returns JSON: run, pruned, segments, blocks, records, cut_bytes, missing_records, file_bytes, first_ts_recv_ns,
-/// last_ts_recv_ns, damaged[{segment offset bytes reason}].
+/// last_ts_recv_ns, damaged[{segment offset bytes reason}], unchecked[].
 #[pyfunction]
 #[pyo3(name = "tape_scan")]
 fn tape_scan_py(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     let scan = py.detach(|| scan_tape(&path)).map_err(errors::store)?;
     Ok(serde_json::json!(scan).to_string())
+}
+
+/// Stamps of the first and the last record of the tape in the folder `path`, ns; None for an empty one.
+#[pyfunction]
+#[pyo3(name = "tape_span")]
+fn tape_span_py(py: Python<'_>, path: PathBuf) -> PyResult<Option<(i64, i64)>> {
+    py.detach(|| tape_span(&path)).map_err(errors::store)
 }
 
 /// Imports recordings as one tape. `opts_json` holds data_dir, now_ns, chance, code_version and, where they are known,
@@ -49,6 +56,7 @@ fn find_runs_py(py: Python<'_>, data_dir: PathBuf) -> String {
 /// Adds the functions to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(tape_scan_py, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_span_py, m)?)?;
     m.add_function(wrap_pyfunction!(tape_import_py, m)?)?;
     m.add_function(wrap_pyfunction!(find_runs_py, m)?)
 }

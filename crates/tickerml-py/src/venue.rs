@@ -1,10 +1,10 @@
 //! `Venue`: the exchange on loopback, served from a Rust thread of its own.
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use crate::errors;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::sync::Mutex;
 use std::time::Duration;
 use tickerml_venue::config::Config;
-use tickerml_venue::error::Error;
 use tickerml_venue::server::Server;
 
 /// Longest single wait, seconds: a day. Keeps a float from Python inside what a duration can hold.
@@ -21,7 +21,7 @@ struct Venue {
 impl Venue {
     #[new]
     fn new(config_json: &str) -> PyResult<Venue> {
-        let config = Config::from_json(config_json).map_err(to_py)?;
+        let config = Config::from_json(config_json).map_err(errors::venue)?;
         Ok(Venue { config, server: Mutex::new(None) })
     }
 
@@ -32,7 +32,7 @@ impl Venue {
             if slot.is_some() {
                 return Err(PyRuntimeError::new_err("the venue serves already"));
             }
-            let server = Server::start(&self.config).map_err(to_py)?;
+            let server = Server::start(&self.config).map_err(errors::venue)?;
             let urls = serde_json::to_string(&server.urls()).map_err(|e| PyRuntimeError::new_err(e.to_string()))?;
             *slot = Some(server);
             Ok(urls)
@@ -54,13 +54,6 @@ impl Venue {
             let server = self.server.lock().unwrap_or_else(|e| e.into_inner()).take();
             drop(server);
         });
-    }
-}
-
-fn to_py(error: Error) -> PyErr {
-    match error {
-        Error::Io(_) => PyOSError::new_err(error.to_string()),
-        _ => PyValueError::new_err(error.to_string()),
     }
 }
 

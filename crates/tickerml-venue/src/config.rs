@@ -120,7 +120,7 @@ impl Config {
     /// # Errors
     /// [`Error::BadConfig`] for unknown keys, bad numbers, an empty or repeated venue or symbol.
     pub fn from_json(text: &str) -> Result<Config> {
-        let config: Config = serde_json::from_str(text).map_err(|e| bad("config", e.to_string()))?;
+        let config: Config = serde_json::from_str(text).map_err(|e| bad("config", without_place(&e.to_string())))?;
         config.check()?;
         Ok(config)
     }
@@ -188,6 +188,11 @@ pub(crate) fn symbol(venue: Venue, name: &str, tick: &str, lot: &str, min_notion
     parse_decimal(min_notional.as_bytes(), 8).map_err(wrap)?;
     let min_notional = min_notional.to_owned();
     Ok(Symbol { venue, name: name.to_owned(), base: steps.base, quote: steps.quote, min_notional, scale })
+}
+
+/// A JSON error without its line and column: a person wrote YAML, whose lines the caller knows.
+fn without_place(text: &str) -> &str {
+    text.rsplit_once(" at line ").map_or(text, |(what, _)| what)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import INSTRUMENT, common, globals_of
+from tickerml.cli.options import AMOUNT, INSTRUMENT, STEP, common, globals_of
 from tickerml.cli.output import bytes_text, emit, span_text
 
 __all__ = ["data"]
@@ -31,8 +31,16 @@ def list_() -> None:
 
 
 def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
-    lines = [f"run {row['run']}: {row.get('command', '?')}, {row.get('source', '?')}" for row in found["runs"]]
-    lines += [f"tape {row['path']}: {row['segments']} segments, {bytes_text(row['bytes'])}" for row in found["tapes"]]
+    lines = [
+        f"run {row['run']}: {row.get('command', '?')}, {row.get('source', '?')}, {row.get('state', '?')}, "
+        f"{bytes_text(row['disk_bytes'])}, {span_text(row['first_ts_ns'] or 0, row['last_ts_ns'] or 0)}"
+        for row in found["runs"]
+    ]
+    lines += [
+        f"tape {row['path']}: {row['segments']} segments, {bytes_text(row['bytes'])}, "
+        f"{span_text(row['first_ts_ns'] or 0, row['last_ts_ns'] or 0)}"
+        for row in found["tapes"]
+    ]
     lines += [
         f"events {row['run']} {row['instrument']}: {row['files']} files, {bytes_text(row['bytes'])}, "
         f"{span_text(row['first_ts_ns'], row['last_ts_ns'])}"
@@ -46,9 +54,9 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--instrument", type=INSTRUMENT, required=True, help="What the recording is of.")
 @click.option("--no-events", is_flag=True, help="Write the tape only, no event files.")
-@click.option("--tick", help="Price step, instead of inferring it.")
-@click.option("--lot", help="Quantity step, instead of inferring it.")
-@click.option("--min-notional", help="Smallest price x quantity of an order [0].")
+@click.option("--tick", type=STEP, help="Price step, instead of inferring it.")
+@click.option("--lot", type=STEP, help="Quantity step, instead of inferring it.")
+@click.option("--min-notional", type=AMOUNT, help="Smallest price x quantity of an order [0].")
 @common
 def import_(
     *,
@@ -139,6 +147,11 @@ def _verify_text(result: dict[str, Any]) -> str:
         f"{result['cut_bytes']} bytes cut"
     ]
     lines += [f"damaged: {d['segment']} at {d['offset']}, {d['bytes']} bytes: {d['reason']}" for d in result["damaged"]]
+    if result["missing_records"]:
+        lines.append(f"{result['missing_records']} records are missing")
+    if result["pruned"]:
+        lines.append("pruned: retention removed the first segments")
+    lines += [f"not checked: {what}" for what in result["unchecked"]]
     for row in result["instruments"]:
         lines.append(
             f"{row['instrument']}: {row['updates']} updates, {row['trades']} trades, {len(row['gaps'])} gaps, "

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from tickerml.config import Loaded
 
-__all__ = ["DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "Globals", "common", "globals_of"]
+__all__ = ["AMOUNT", "DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "STEP", "Globals", "common", "globals_of"]
 
 SECOND_SIGNAL = 130
 """Exit code of an interrupt that drains nothing: 128 + SIGINT."""
@@ -58,6 +58,19 @@ def common(function: F) -> F:
     return function
 
 
+def _speak(context: click.Context, verbose: int) -> None:
+    """Says as much by the way as `-v` and `-q` ask for; a command without either does not load what does it."""
+    from tickerml.notes import show
+
+    globals_of(context).verbose = verbose
+    show(verbose)
+
+
+def _more(context: click.Context, _: click.Parameter, value: int) -> None:
+    if value:
+        _speak(context, value)
+
+
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
         if value is not None and value is not False and value != 0:
@@ -68,7 +81,7 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 def _less(context: click.Context, _: click.Parameter, value: int) -> None:
     if value:
-        globals_of(context).verbose = -value
+        _speak(context, -value)
 
 
 def _plain(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -95,7 +108,7 @@ _OPTIONS = [
         help="Data folder [TICKERML_DATA, then the XDG data home].",
     ),
     click.option("--json", is_flag=True, expose_value=False, callback=_keep("json"), help="One JSON object on stdout."),
-    click.option("-v", "--verbose", count=True, expose_value=False, callback=_keep("verbose"), help="Say more."),
+    click.option("-v", "--verbose", count=True, expose_value=False, callback=_more, help="Say more."),
     click.option("-q", "--quiet", count=True, expose_value=False, callback=_less, help="Say less."),
     click.option("--no-color", is_flag=True, expose_value=False, callback=_plain, help="No colours."),
 ]
@@ -141,6 +154,26 @@ class InstrumentId(click.ParamType[str]):
         return str(value)
 
 
+class DecimalText(click.ParamType[str]):
+    """A decimal number; the value is its text, exact."""
+
+    name = "decimal"
+
+    def __init__(self, *, above_zero: bool) -> None:
+        self._above_zero = above_zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself."""
+        text = str(value)
+        if not re.fullmatch(r"\d{1,10}(\.\d{1,8})?", text):
+            self.fail(f"{text!r} is no decimal with at most 8 places; write it like 0.01", param, ctx)
+        if self._above_zero and not float(text):
+            self.fail(f"{text!r} must be above zero", param, ctx)
+        return text
+
+
+STEP = DecimalText(above_zero=True)
+AMOUNT = DecimalText(above_zero=False)
 DURATION = Duration()
 SETTING = Setting()
 INSTRUMENT = InstrumentId()

@@ -9,7 +9,7 @@ import click
 
 from tickerml.cli.options import globals_of
 
-__all__ = ["bytes_text", "emit", "note", "span_text", "warn"]
+__all__ = ["bytes_text", "emit", "span_text"]
 
 
 def emit(result: Mapping[str, Any], lines: Callable[[], str]) -> None:
@@ -18,17 +18,6 @@ def emit(result: Mapping[str, Any], lines: Callable[[], str]) -> None:
         click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
         click.echo(lines())
-
-
-def note(text: str) -> None:
-    """Says something by the way, on stderr, unless ``-q``."""
-    if globals_of().verbose >= 0:
-        click.echo(text, err=True)
-
-
-def warn(text: str) -> None:
-    """Says something that should be read, on stderr."""
-    click.echo(click.style(text, fg="yellow") if globals_of().color else text, err=True)
 
 
 def bytes_text(size: int) -> str:

@@ -15,7 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _live_options(function: F) -> F:
     for option in (
-        click.option("--at", metavar="CONTROL_URL", help="Use the venues of a `tickerml venue serve`."),
+        click.option(
+            "--at", metavar="CONTROL_URL", help="Use the venues of a `tickerml venue serve`; data go to DATA/demo."
+        ),
         click.option("--resume", metavar="RUN", help="Go on with this run."),
         click.option("--new", is_flag=True, help="Start a new run with the configured balance, whatever ran before."),
         click.option(

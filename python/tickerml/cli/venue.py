@@ -16,12 +16,12 @@ def venue() -> None:
 
 
 @venue.command()
-@click.option("--market", type=click.Path(path_type=Path, exists=True), help="YAML with the market to generate.")
+@click.option("--market", type=click.Path(path_type=Path), help="YAML with the market to generate.")
 @click.option(
     "--recording",
     "recordings",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path),
     help="Serve these recordings instead; several are one.",
 )
 @click.option("--instrument", type=INSTRUMENT, help="The recording's instrument.")
@@ -47,4 +47,4 @@ def serve(
     if market and recordings:
         raise click.UsageError("--market and --recording are two different venues; give one")
     config = market_config(market, recordings, instrument, speed=speed, port=port, seed=seed)
-    serve_venue(config, as_json=globals_of().json)
+    serve_venue(config, market, as_json=globals_of().json)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -61,12 +60,14 @@ class EventFile:
 class EventChunks(Sequence[tuple[Any, ...]]):
     """Files as a backtest takes them: items (instrument JSON, then the seven columns), each read when it is asked for.
 
-    So no more than one row group is held here, however long the files are.
+    So no more than one file is open and one row group held here, however many and however long the files are.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [EventFile(path) for path in paths]
-        self._groups = [(file, group) for file in self._files for group in range(file.groups)]
+        self._groups: list[tuple[Path, int]] = []
+        self._file: EventFile | None = None
+        for path in paths:
+            self._groups += [(path, group) for group in range(self._opened(path).groups)]
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -78,13 +79,21 @@ class EventChunks(Sequence[tuple[Any, ...]]):
     def __getitem__(self, index: int | slice) -> tuple[Any, ...] | list[tuple[Any, ...]]:
         if isinstance(index, slice):
             return [self[n] for n in range(len(self))[index]]
-        file, group = self._groups[index]
+        path, group = self._groups[index]
+        file = self._opened(path)
         return json.dumps(file.instrument, sort_keys=True), *file.chunk(group).values()
 
     def close(self) -> None:
-        """Closes the files."""
-        for file in self._files:
-            file.close()
+        """Closes the file that is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self, path: Path) -> EventFile:
+        if self._file is None or self._file.path != path:
+            self.close()
+            self._file = EventFile(path)
+        return self._file
 
 
 def read_events(paths: Sequence[Path]) -> Columns:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Container, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -140,10 +138,9 @@ class EventFiles:
         """Puts the files in their places, writes the manifest, then removes this run's files that are not in it."""
         manifest = self._data / "runs" / self._run / "events.json"
         files = [f for f in read_manifest(manifest) if f["instrument"] != self._id]
-        ours = set()
+        ours: set[Path] = set()
         while self._written:
-            path, row = self._written[0].place()
-            assert path not in ours, f"two files of one segment would be called {path}"
+            path, row = self._written[0].place(ours)
             del self._written[0]
             ours.add(path)
             self.rows += row["rows"]
@@ -154,39 +151,6 @@ class EventFiles:
         for path in self._folder.glob(f"date=*/*-{self._run}-*.parquet"):
             if path not in ours:
                 path.unlink()
-
-
-def write_events(
-    data: Path,
-    run: str,
-    chunks: Iterable[tuple[Segment, str, Columns]],
-    *,
-    source: str,
-    code_version: str,
-) -> dict[str, Any]:
-    """Writes all event files of a run from a tape's chunks and gives the keys `events rows bytes` of `data convert`.
-
-    Parameters
-    ----------
-    chunks : (segment, instrument JSON, columns) in the tape's order, of closed segments only.
-    """
-    writers: dict[str, EventFiles] = {}
-    with ExitStack() as stack:
-        for segment, text, columns in chunks:
-            instrument = json.loads(text)
-            name = f"{instrument['venue']}:{instrument['symbol']}"
-            if name not in writers:
-                files = EventFiles(data, run, instrument, source=source, code_version=code_version)
-                writers[name] = stack.enter_context(files)
-            writers[name].describe(instrument)
-            writers[name].add(segment, columns)
-    globs = [files.glob() for files in writers.values()]
-    everything = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
-    return {
-        "events": globs[0] if len(globs) == 1 else everything,
-        "rows": sum(files.rows for files in writers.values()),
-        "bytes": sum(files.bytes for files in writers.values()),
-    }
 
 
 class _Writer:
@@ -216,9 +180,17 @@ class _Writer:
         """Completes the file beside its place, on disk."""
         self._file.finish(list(self._metadata.items()))
 
-    def place(self) -> tuple[Path, dict[str, Any]]:
-        """Gives the finished file its name: where it is, and what the manifest says of it."""
-        path = self._folder / f"{self._first_ns}-{self._last_ns}-{self._run}-{self.segment.number}.parquet"
+    def place(self, taken: Container[Path]) -> tuple[Path, dict[str, Any]]:
+        """Gives the finished file its name: where it is, and what the manifest says of it.
+
+        Parameters
+        ----------
+        taken : names given before. Files of one segment around a change of metadata may share both stamps: the
+            later one's name then ends a nanosecond later.
+        """
+        last_ns = self._last_ns
+        while (path := self._folder / f"{self._first_ns}-{last_ns}-{self._run}-{self.segment.number}.parquet") in taken:
+            last_ns += 1
         self._path.rename(path)
         _sync_folder(self._folder)
         row = {"segment": self.segment.number, "tape_sha256": self.segment.sha256, "rows": self._rows}
@@ -270,7 +242,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-FILE_NAME: Final = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d{10})\.parquet")
-"""First and last `ts_recv_ns`, run, segment."""

@@ -1,17 +1,16 @@
-"""What a data folder holds: runs, tapes and event files with spans and sizes, read from names and `run.json` alone."""
+"""What a data folder holds: runs, tapes and event files with spans and sizes, from names, headers and `run.json`."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from tickerml.errors import TickerError
+from tickerml.schema import EVENT_FILE
 from tickerml.sources.lookup import RUN, data_folders
 
 __all__ = ["catalog"]
-
-EVENT_FILE = re.compile(r"(\d+)-(\d+)-(\d{8}T\d{6}Z-[0-9a-z]{4})-(\d+)\.parquet")
 
 
 def catalog(data: Path) -> dict[str, list[dict[str, Any]]]:
@@ -30,14 +29,40 @@ def _runs(folder: Path) -> Iterator[dict[str, Any]]:
             head = json.loads(path.read_bytes())
         except (OSError, ValueError):
             head = {}
-        yield {**(head if isinstance(head, dict) else {}), "run": path.parent.name, "path": str(path.parent)}
+        head = head if isinstance(head, dict) else {}
+        yield {
+            **head,
+            "run": path.parent.name,
+            "path": str(path.parent),
+            "disk_bytes": sum(file.stat().st_size for file in path.parent.iterdir()),
+            "first_ts_ns": head.get("created_ts_ns"),
+            "last_ts_ns": head.get("ended_ts_ns"),
+        }
 
 
 def _tapes(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((folder / "tapes").glob("*")):
         if RUN.fullmatch(path.name):
             sizes = [p.stat().st_size for p in path.glob("*.tape")]
-            yield {"run": path.name, "path": str(path), "segments": len(sizes), "bytes": sum(sizes)}
+            first_ns, last_ns = _span(path)
+            yield {
+                "run": path.name,
+                "path": str(path),
+                "segments": len(sizes),
+                "bytes": sum(sizes),
+                "first_ts_ns": first_ns,
+                "last_ts_ns": last_ns,
+            }
+
+
+def _span(tape: Path) -> tuple[int | None, int | None]:
+    """Stamps of a tape's first and last record; None for both where it has none or cannot be read."""
+    from tickerml import _native
+
+    try:
+        return _native.tape_span(tape) or (None, None)
+    except TickerError:
+        return None, None
 
 
 def _events(folder: Path) -> Iterator[dict[str, Any]]:

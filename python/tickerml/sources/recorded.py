@@ -33,12 +33,10 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
 def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> Any:
     """A session over event files; its order is (ts_recv, argument, pos)."""
     from tickerml import _native
-    from tickerml.sinks.events import EventFile
+    from tickerml.sinks.events import EventChunks
 
-    chunks = []
-    for path in files:
-        file = EventFile(path)
-        instrument = json.dumps(file.instrument)
-        chunks += [(instrument, *chunk.values()) for chunk in file.chunks()]
-        file.close()
-    return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+    chunks = EventChunks(files)
+    try:
+        return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+    finally:
+        chunks.close()

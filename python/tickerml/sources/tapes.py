@@ -74,8 +74,8 @@ def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str
     tape = find_tape(tape_or_run, data)
     scan = json.loads(_native.tape_scan(tape))
     market = json.loads(_native.tape_market(tape))
-    missing = max(scan.get("missing_records", 0), market.get("missing_records", 0))
-    unsound = bool(scan["damaged"]) or (missing > 0 and not scan.get("pruned"))
+    missing = max(scan["missing_records"], market["missing_records"])
+    unsound = bool(scan["damaged"]) or missing > 0
     uneven = scan["cut_bytes"] > 0 or any(row["gaps"] for row in market["instruments"])
     code = 6 if unsound or (strict and uneven) else 0
     sources = {row.get("metadata_source", "") for row in market["instruments"]} - {""}
@@ -84,11 +84,10 @@ def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str
 
 
 def span(tape: Path) -> tuple[int, int]:
-    """Stamps of the first and the last record, ns."""
+    """Stamps of the first and the last record, ns; zeros of an empty tape."""
     from tickerml import _native
 
-    scan = json.loads(_native.tape_scan(tape))
-    return scan["first_ts_recv_ns"] or 0, scan["last_ts_recv_ns"] or 0
+    return _native.tape_span(tape) or (0, 0)
 
 
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
@@ -108,11 +107,13 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
     meta = {"source": _source(data, run), "code_version": code_version()}
     at = [0]
     with bar("event files", lambda: at[0] / len(segments)), ExitStack() as stack:
-        for segment, day, instrument, rows in _closed(events, segments):
-            if instrument not in files:
-                files[instrument] = EventFiles(data, run, json.loads(instrument), **meta)
-                stack.enter_context(files[instrument])
-            files[instrument].add_rows(segment, day, rows)
+        for segment, day, text, rows in _closed(events, segments):
+            instrument = json.loads(text)
+            name = f"{instrument['venue']}:{instrument['symbol']}"
+            if name not in files:
+                files[name] = stack.enter_context(EventFiles(data, run, instrument, **meta))
+            files[name].describe(instrument)
+            files[name].add_rows(segment, day, rows)
             at[0] = segment.segment
     globs = [made.glob() for made in files.values()]
     whole = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from tickerml.errors import ConfigError, DeadlineError, TickerError
+from tickerml.errors import ConfigError, DeadlineError, NotFoundError, TickerError
 from tickerml.signals import Stopping
 
 __all__ = ["ask", "market_config", "serve"]
@@ -26,12 +27,20 @@ ANSWER_BYTES_MAX = 1 << 20
 DECIMALS = ("price", "tick", "lot", "min_notional")
 
 
-def serve(config: dict[str, Any], *, as_json: bool) -> None:
-    """Serves until a signal, or until the recording has ended; says where at once."""
+def serve(config: dict[str, Any], market: Path | None = None, *, as_json: bool) -> None:
+    """Serves until a signal, or until the recording has ended; says where at once.
+
+    Parameters
+    ----------
+    market : the file that most of the configuration came from, to name it in a problem.
+    """
     from tickerml import _native
 
-    server = _native.Venue(json.dumps(config))
-    urls = json.loads(server.start())
+    try:
+        server = _native.Venue(json.dumps(config))
+        urls = json.loads(server.start())
+    except ConfigError as e:
+        raise ConfigError([_placed(problem, market) for problem in e.problems]) from None
     text = json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items())
     click.echo(text)
     stopped = threading.Event()
@@ -53,10 +62,13 @@ def market_config(
 
     Raises
     ------
-    ConfigError
+    ConfigError, NotFoundError
     """
     from tickerml.config.yaml_file import read_yaml
 
+    given = [path for path in (market, *recordings) if path is not None]
+    if missing := [f"{path}: no such file" for path in given if not path.is_file()]:
+        raise NotFoundError("\n".join(missing))
     config: dict[str, Any] = {}
     if market is not None:
         file = read_yaml(market)
@@ -92,6 +104,18 @@ def ask(control_url: str, path: str = "/info") -> dict[str, Any]:
     finally:
         client.close()
     return dict(found)
+
+
+def _placed(problem: str, market: Path | None) -> str:
+    """A problem with the file and, where it names a key of it, the line."""
+    from tickerml.config.yaml_file import read_yaml
+
+    if market is None:
+        return problem
+    lines = {path[-1]: line for path, line in reversed(read_yaml(market).lines.items())}
+    words = (word.rpartition(".")[2] for word in re.findall(r"[\w.]+", problem))
+    line = next((lines[word] for word in words if word in lines), 0)
+    return f"{market}:{line} {problem}" if line else f"{market}: {problem}"
 
 
 def _texts(value: Any, key: str = "") -> Any:

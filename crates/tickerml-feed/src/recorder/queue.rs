@@ -119,13 +119,14 @@ pub(super) struct Shared {
     engine: Condvar,
     durable: Condvar,
     durable_pos: AtomicU64,
+    durable_bytes: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn new(queue: Queue) -> Shared {
         let durable_pos = AtomicU64::new(queue.filling.next_pos());
         let (writer, engine, durable) = (Condvar::new(), Condvar::new(), Condvar::new());
-        Shared { queue: Mutex::new(queue), writer, engine, durable, durable_pos }
+        Shared { queue: Mutex::new(queue), writer, engine, durable, durable_pos, durable_bytes: AtomicU64::new(0) }
     }
 
     /// The queue. A thread that panicked in it leaves it whole: every change is one step.
@@ -164,6 +165,15 @@ impl Shared {
 
     pub(super) fn durable_pos(&self) -> u64 {
         self.durable_pos.load(Ordering::Acquire)
+    }
+
+    pub(super) fn durable_bytes(&self) -> u64 {
+        self.durable_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Stamp of the last record; none on an empty tape.
+    pub(super) fn last_ts_ns(&self) -> Option<i64> {
+        Some(self.lock().filling.last_ts_ns()).filter(|&ns| ns != i64::MIN)
     }
 
     pub(super) fn next_pos(&self) -> u64 {
@@ -223,8 +233,9 @@ impl Shared {
         }
     }
 
-    /// For the writer: the oldest block that waits is durable.
-    pub(super) fn written(&self, block: Arc<RawBlock>, starved: Option<PathBuf>) {
+    /// For the writer: the oldest block that waits is durable; `bytes` are all that it wrote so far.
+    pub(super) fn written(&self, block: Arc<RawBlock>, bytes: u64, starved: Option<PathBuf>) {
+        self.durable_bytes.store(bytes, Ordering::Relaxed);
         self.durable_pos.store(block.next_pos(), Ordering::Release);
         // The queue's own reference is then the last one, and its buffer is used again.
         drop(block);

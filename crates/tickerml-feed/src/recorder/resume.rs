@@ -1,5 +1,5 @@
 //! Where a tape goes on after its process ended, however that was.
-use crate::store::{StoreError, StoreResult, TapeFolder, read_data};
+use crate::store::{Store, StoreError, StoreResult, TapeFolder, read_data};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::path::Path;
@@ -24,15 +24,19 @@ pub struct Resume {
 
 /// Reads the end of the tape in `folder`; a missing or empty folder is an empty tape.
 ///
+/// What a killed process wrote last may be in the system's memory only, and everything before [`Resume::next_pos`] counts
+/// as durable from now on: so each segment that is read here is synced first. The folders' names are the caller's.
+///
 /// # Errors
 /// [`StoreError::Core`] for a tape of a newer program, the system's otherwise.
-pub fn resume(folder: &Path) -> StoreResult<Resume> {
+pub fn resume(store: &dyn Store, folder: &Path) -> StoreResult<Resume> {
     let mut found = Resume { last_ts_ns: i64::MIN, ..Resume::default() };
     let tape = match TapeFolder::open(folder) {
         Err(StoreError::NotFound { .. }) => return Ok(found),
         tape => tape?,
     };
     for (n, segment) in tape.segments().iter().rev().enumerate() {
+        store.sync(&segment.path).map_err(|e| StoreError::io("segment", &segment.path, &e))?;
         let file = File::open(&segment.path).and_then(|file| read_data(&file, 0, file.metadata()?.len()));
         let bytes = file.map_err(|e| StoreError::io("segment", &segment.path, &e))?;
         let scan = scan(&bytes, &segment.id, None)?;

@@ -47,7 +47,7 @@ impl Thread {
         while let Some(block) = self.shared.next_block(self.interval) {
             if block.count > 0 {
                 self.write(&block)?;
-                self.shared.written(block, self.writer.starved_path());
+                self.shared.written(block, self.writer.bytes(), self.writer.starved_path());
             } else if self.writer.starved() {
                 self.writer.retry_space();
                 self.shared.wait_for_space(self.writer.starved_path(), RETRY);

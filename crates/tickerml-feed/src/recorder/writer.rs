@@ -39,6 +39,8 @@ pub struct SegmentWriter {
     spare: Option<Box<dyn StoreFile>>,
     starved: bool,
     failures: u32,
+    /// Bytes of blocks written so far, of this epoch.
+    bytes: u64,
     sealed: Vec<u8>,
 }
 
@@ -65,6 +67,7 @@ impl SegmentWriter {
             spare: None,
             starved: false,
             failures: 0,
+            bytes: 0,
             sealed: Vec::new(),
         }
     }
@@ -91,6 +94,11 @@ impl SegmentWriter {
     /// The folder on the full disk, while [`SegmentWriter::starved`].
     pub fn starved_path(&self) -> Option<PathBuf> {
         self.starved.then(|| self.config.folder.clone())
+    }
+
+    /// Bytes of blocks written so far.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Segments begun so far.
@@ -140,6 +148,7 @@ impl SegmentWriter {
         if done.is_ok() {
             open.sha256.update(&self.sealed);
             open.len += self.sealed.len() as u64;
+            self.bytes += self.sealed.len() as u64;
         }
         let crowded = open.len * 4 >= self.config.segment_bytes * 3;
         self.open = Some(open);

@@ -25,6 +25,16 @@ pub trait Store: Send {
     /// # Errors
     /// The system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes what another process left in a file or folder durable. What is read of it next comes from the disk, not from
+    /// the system's memory, which keeps what a failed sync did not write.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// The same store once more, for the run that follows.
+    fn again(&self) -> Box<dyn Store>;
 }
 
 /// One segment's operations.
@@ -71,6 +81,18 @@ impl Store for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        let file = File::open(path)?;
+        file.sync_all()?;
+        // Advice only: a system that does not take it reads what it has in memory.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
+    fn again(&self) -> Box<dyn Store> {
+        Box::new(*self)
     }
 }
 

@@ -86,6 +86,9 @@ pub struct RunInfo {
     /// Starts of the process so far.
     #[serde(default)]
     pub epochs: u32,
+    /// Stamp of the last record, at the end.
+    #[serde(default)]
+    pub last_ts_ns: Option<i64>,
     /// Records on the tape, at the end.
     #[serde(default)]
     pub records: u64,
@@ -124,7 +127,9 @@ impl RunInfo {
             file.write_all(&text)?;
             file.sync_all()?;
             std::fs::rename(&draft, &path)?;
-            sync_folder(&path)
+            sync_folder(&path)?;
+            // The run's folder may be new, and `runs/` with it.
+            sync_folder(folder)
         };
         put().map_err(|e| StoreError::io("run.json", &path, &e))
     }
@@ -146,24 +151,27 @@ pub fn newest_unfinished(data: &DataFolder, wanted: &RunInfo) -> Option<RunInfo>
     find_runs(data).into_iter().rev().find(|info| info.state == RunState::Running && info.matches(wanted))
 }
 
-/// Removes the tapes of the oldest ended runs until all tapes together have at most `bytes_max` bytes, and says which.
-/// `keep` is never touched; an unfinished run is not either.
+/// Removes the tapes of the oldest ended runs until all tapes together have at most `bytes_max` bytes, and says which. When
+/// those do not suffice, recordings that were left behind unfinished go too: a changed configuration never resumes them.
+/// `keep`, the run being written, is never touched; an unfinished run of an engine is not either.
 ///
 /// # Errors
 /// The system's.
 pub fn prune(data: &DataFolder, bytes_max: u64, keep: RunId) -> StoreResult<Vec<RunId>> {
-    let sizes: Vec<(RunId, u64)> = data.runs().into_iter().map(|run| (run, size(&data.tape(run)))).collect();
-    let mut total: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
+    let known = |run| Some((run, tape_bytes(&data.tape(run)), RunInfo::read(&data.run(run)).ok()?));
+    let mut total: u64 = data.runs().into_iter().map(|run| tape_bytes(&data.tape(run))).sum();
     let mut removed = Vec::new();
-    for (run, bytes) in sizes {
+    let mut runs: Vec<(RunId, u64, RunInfo)> = data.runs().into_iter().filter_map(known).collect();
+    runs.retain(|(run, bytes, info)| {
+        *run != keep && *bytes > 0 && (info.state == RunState::Ended || info.command == "collect")
+    });
+    runs.sort_by_key(|(_, _, info)| info.state != RunState::Ended);
+    for (run, bytes, mut info) in runs {
         if total <= bytes_max {
             break;
         }
-        let Ok(mut info) = RunInfo::read(&data.run(run)) else { continue };
-        if run == keep || info.state != RunState::Ended || bytes == 0 {
-            continue;
-        }
         info.pruned = true;
+        info.state = RunState::Ended;
         info.write(&data.run(run))?;
         let tape = data.tape(run);
         std::fs::remove_dir_all(&tape).map_err(|e| StoreError::io("retention", &tape, &e))?;
@@ -173,7 +181,8 @@ pub fn prune(data: &DataFolder, bytes_max: u64, keep: RunId) -> StoreResult<Vec<
     Ok(removed)
 }
 
-fn size(folder: &Path) -> u64 {
+/// Bytes of the files in a tape's folder.
+pub fn tape_bytes(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
 }
@@ -183,8 +192,12 @@ mod tests {
     use super::*;
 
     fn put(data: &DataFolder, second: i64, state: RunState, bytes: usize) -> RunId {
+        put_run(data, second, "collect", state, bytes)
+    }
+
+    fn put_run(data: &DataFolder, second: i64, command: &str, state: RunState, bytes: usize) -> RunId {
         let run = RunId::new(second * 1_000_000_000, 0);
-        let info = RunInfo { run: run.to_string(), command: "collect".into(), state, ..RunInfo::default() };
+        let info = RunInfo { run: run.to_string(), command: command.into(), state, ..RunInfo::default() };
         info.write(&data.run(run)).unwrap();
         std::fs::create_dir_all(data.tape(run)).unwrap();
         std::fs::write(data.tape(run).join("0000-000000.tape"), vec![0; bytes]).unwrap();
@@ -219,7 +232,10 @@ mod tests {
         assert_eq!(prune(&data, 2500, runs[3]).unwrap(), [runs[0], runs[2]]);
         assert!(!data.tape(runs[0]).exists() && data.tape(runs[1]).exists() && data.tape(runs[3]).exists());
         assert!(RunInfo::read(&data.run(runs[0])).unwrap().pruned);
-        assert_eq!(prune(&data, 0, runs[3]).unwrap(), [], "unfinished runs and the current one stay");
+        let engine = put_run(&data, 9, "run", RunState::Running, 1000);
+        assert_eq!(prune(&data, 0, runs[3]).unwrap(), [runs[1]], "a recording that nobody goes on with");
+        assert_eq!(RunInfo::read(&data.run(runs[1])).unwrap().state, RunState::Ended);
+        assert!(data.tape(engine).exists(), "an engine's run is gone on with; the one being written stays too");
     }
 
     #[test]

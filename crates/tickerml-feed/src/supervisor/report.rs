@@ -26,6 +26,8 @@ impl<T: Tape> Supervisor<T> {
             blocked: self.venues.iter().filter_map(|v| v.blocked.clone()).collect(),
             unreachable: self.venues.iter().filter_map(|v| v.contact.now_unreachable()).collect(),
             fatal: self.fatal.clone(),
+            runs: self.runs.clone(),
+            run_counts: self.run_counts(),
         }
     }
 

@@ -38,12 +38,17 @@ impl<T: Tape> Supervisor<T> {
         self.lanes[lane].opened(now_ns, retire_ns);
         let (shard, side) = (self.lanes[lane].shard, self.lanes[lane].side);
         self.venues[self.shards[shard].plan.venue].contact.reached = true;
-        let connect = json!({"slot": self.slot_name(lane), "url": self.shards[shard].plan.url});
-        self.append_json(RecordKind::Connect, conn.slot, now_ns, &connect);
+        self.connect_record(lane, now_ns);
         self.shards[shard].lives.iter_mut().for_each(|life| life.on_open(now_ns));
         if !self.lane_open(shard, 1 - side) {
             self.shards[shard].active = side;
         }
+    }
+
+    pub(super) fn connect_record(&mut self, lane: usize, now_ns: i64) {
+        let Lane { shard, slot, .. } = self.lanes[lane];
+        let connect = json!({"slot": self.slot_name(lane), "url": self.shards[shard].plan.url});
+        self.append_json(RecordKind::Connect, slot, now_ns, &connect);
     }
 
     /// A text frame came. `now_ns` was read right after it left the socket.

@@ -64,6 +64,7 @@ struct Faults {
     full: AtomicBool,
     no_new_files: AtomicBool,
     stall: Mutex<()>,
+    calls: Mutex<Vec<String>>,
 }
 
 impl FaultyDisk {
@@ -82,6 +83,16 @@ impl FaultyDisk {
         self.0.no_new_files.store(refuse, Ordering::SeqCst);
     }
 
+    /// What was asked of it so far, in order: `sync NAME`, `create NAME`, `rename NAME`.
+    pub fn calls(&self) -> Vec<String> {
+        self.0.calls.lock().unwrap().clone()
+    }
+
+    fn called(&self, what: &str, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.0.calls.lock().unwrap().push(format!("{what} {name}"));
+    }
+
     /// Writes wait until the guard is dropped.
     pub fn stall(&self) -> MutexGuard<'_, ()> {
         self.0.stall.lock().unwrap()
@@ -93,15 +104,29 @@ impl Store for FaultyDisk {
         if self.0.no_new_files.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        self.called("create", path);
         Ok(Box::new(FaultyFile(Disk.create(path, bytes)?, Arc::clone(&self.0))))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.called("rename", to);
         Disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         Disk.remove(path)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.called("sync", path);
+        if self.0.sync_fails.swap(false, Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Disk.sync(path)
+    }
+
+    fn again(&self) -> Box<dyn Store> {
+        Box::new(self.clone())
     }
 }
 

@@ -3,7 +3,7 @@ use crate::reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tickerml_core::event::BookState;
-use tickerml_feed::clock::Anchor;
+use tickerml_feed::clock::{Anchor, Wall};
 use tickerml_feed::config::FeedConfig;
 use tickerml_feed::rest::RestAnswer;
 use tickerml_feed::supervisor::{Action, Closed, ConnId, Start, Supervisor};
@@ -81,7 +81,7 @@ impl World {
         let reader = Reader::new(&plan.slots);
         let start = Start { seed, ..Start::default() };
         let mut feed = Supervisor::new(plan, MemoryTape::default(), Anchor::new(START_NS, START_NS, None), start);
-        feed.begin(START_NS, START_NS);
+        feed.begin(Wall { ns: START_NS, synced: true }, START_NS);
         World {
             seed,
             now_ns: START_NS,

@@ -1,5 +1,5 @@
 //! A supervisor with a tape in memory, a hand on the clock, and a plan of one or more venues.
-use crate::clock::Anchor;
+use crate::clock::{Anchor, Wall};
 use crate::config::FeedConfig;
 use crate::rest::RestAnswer;
 use crate::supervisor::{Action, ConnId, Start, Supervisor};
@@ -11,6 +11,10 @@ pub const MS: i64 = 1_000_000;
 pub const S: i64 = 1_000 * MS;
 /// 2026-01-01.
 pub const WALL: i64 = 1_767_225_600 * S;
+
+pub const fn synced(ns: i64) -> Wall {
+    Wall { ns, synced: true }
+}
 
 pub struct Rig {
     pub sup: Supervisor<MemoryTape>,
@@ -71,7 +75,7 @@ impl Rig {
         let plan = FeedConfig::from_json(&config).unwrap().plan().unwrap();
         let start = Start { epoch: 0, code_version: "test".into(), seed };
         let mut sup = Supervisor::new(plan, MemoryTape::default(), Anchor::new(WALL, 0, None), start);
-        sup.begin(WALL, 0);
+        sup.begin(synced(WALL), 0);
         let mut rig = Rig { sup, now: 0, actions: Vec::new() };
         rig.take();
         rig

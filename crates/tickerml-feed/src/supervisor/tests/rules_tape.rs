@@ -1,5 +1,6 @@
 //! Rules about the tape, the engine's wishes, metadata and what the screen shows.
 use super::rig::*;
+use crate::clock::Wall;
 use crate::supervisor::{Action, Closed};
 use tickerml_core::tape::RecordKind as K;
 
@@ -104,16 +105,58 @@ fn a_tape_that_stalls_closes_sockets_and_opens_them_again() {
 #[test]
 fn a_stepped_clock_is_recorded_and_stamps_never_go_back() {
     let (mut rig, conn) = Rig::live();
-    rig.sup.observe_wall(WALL - 3_600 * S, rig.now);
+    rig.sup.observe_wall(synced(WALL - 3_600 * S), rig.now);
     rig.frame(conn, &diff(DEPTH, 11, 12, None));
     rig.pass(S);
-    rig.sup.observe_wall(WALL + 3_600 * S, rig.now);
+    rig.sup.observe_wall(synced(WALL + 3_600 * S), rig.now);
     rig.frame(conn, &diff(DEPTH, 13, 13, None));
     let steps = rig.records(K::Clock);
     assert!(steps[0].contains(r#""reanchored":false"#) && steps[1].contains(r#""reanchored":true"#), "{steps:?}");
     let stamps: Vec<i64> = rig.sup.tape().records.iter().map(|r| r.stamp.recv_ns).collect();
     assert!(stamps.is_sorted() && *stamps.last().unwrap() == WALL + 3_600 * S);
     assert!(!rig.has(|a| matches!(a, Action::Close { .. } | Action::Open { .. })), "no reconnect");
+}
+
+#[test]
+fn a_clock_that_is_not_synchronised_is_marked_until_the_system_says_that_it_is() {
+    let (mut rig, _) = Rig::live();
+    assert!(rig.records(K::Epoch)[0].contains(r#""clock_unsynced":false"#));
+    let said = |rig: &Rig| rig.records(K::Health).into_iter().filter(|h| h.contains(r#""clock""#)).collect::<Vec<_>>();
+    let tell = |rig: &mut Rig, synced| {
+        rig.pass(100 * MS);
+        rig.sup.observe_wall(Wall { ns: WALL + rig.now, synced }, rig.now);
+        said(rig).len()
+    };
+    let counts = [true, false, false, true, true].map(|synced| tell(&mut rig, synced));
+    assert_eq!(counts, [0, 1, 1, 2, 2], "only a change is told");
+    assert!(said(&rig)[0].contains("unsynced") && said(&rig)[1].contains(r#""state":"synced""#));
+    for wall in [Wall { ns: WALL, synced: false }, synced(1_000 * S)] {
+        let mut sup = Rig::new(&[spot(&["BTCUSDT"])], 1).sup;
+        sup.begin(wall, 0);
+        assert!(sup.tape().records.iter().any(|r| r.text().contains(r#""clock_unsynced":true"#)), "{wall:?}");
+    }
+}
+
+/// The sockets stay, the new tape begins like any other, and its book gets a snapshot of its own.
+#[test]
+fn a_long_run_ends_and_the_next_one_begins_with_all_that_a_tape_needs() {
+    let (mut rig, conn) = Rig::live();
+    rig.pass(S);
+    rig.sup.tape_mut().long = true;
+    rig.pass(10 * MS);
+    let (ended, more) = rig.sup.tape().ended[0].clone();
+    assert_eq!((ended.last().unwrap().kind, &more["frames"]), (K::Stop, &1.into()));
+    assert_eq!(rig.kinds(), [K::Epoch, K::Config, K::Instrument, K::Connect]);
+    assert!(rig.records(K::Config)[0].contains(r#""run":"20260101T000000Z-0001""#));
+    assert!(rig.records(K::Epoch)[0].contains(r#""epoch":0"#));
+    assert!(!rig.has(|a| matches!(a, Action::Close { .. } | Action::Open { .. })));
+    assert_eq!(rig.state(BTC), "Connecting");
+    rig.frame(conn, &diff(DEPTH, 11, 12, None));
+    let (id, _) = rig.request();
+    rig.answer(id, &snapshot(12));
+    assert_eq!((rig.state(BTC).as_str(), rig.sup.counters.gaps), ("Live", 0));
+    let stats = rig.sup.stats(rig.now);
+    assert_eq!((stats.runs.len(), &stats.run_counts["frames"], stats.counters.frames), (1, &1.into(), 2));
 }
 
 #[test]
