@@ -185,7 +185,7 @@ def replay(
 
 
 def backtest(
-    files: Sequence[Path], loaded: Loaded, *, profile: str | None, batch_events: int, outputs: Outputs
+    files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs, profile: str | None = None
 ) -> dict[str, Any]:
     """Runs event files."""
     from tickerml.sources.recorded import event_session
