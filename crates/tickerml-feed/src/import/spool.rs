@@ -13,6 +13,7 @@ const HELD_MAX: usize = 8 << 20;
 /// Blocks in memory, then in a file beside the tape; beyond [`HELD_MAX`] memory holds one block and a line for each.
 pub(super) struct Spool {
     path: PathBuf,
+    held_max: usize,
     held: Vec<u8>,
     file: Option<File>,
     /// Bytes in the file.
@@ -30,6 +31,7 @@ impl Spool {
     pub(super) fn new(path: &Path, first_pos: u64) -> StoreResult<Spool> {
         Ok(Spool {
             path: path.to_owned(),
+            held_max: HELD_MAX,
             held: Vec::new(),
             file: None,
             filed: 0,
@@ -108,7 +110,7 @@ impl Spool {
     /// Keeps the payload of the block packed last. Once there is a file, memory takes no more: order is place.
     fn keep(&mut self) -> std::io::Result<()> {
         let payload = &self.packed.payload;
-        if self.file.is_none() && self.held.len() + payload.len() <= HELD_MAX {
+        if self.file.is_none() && self.held.len() + payload.len() <= self.held_max {
             self.held.extend_from_slice(payload);
             return Ok(());
         }
@@ -130,6 +132,51 @@ impl Drop for Spool {
         if self.file.is_some() {
             // The spool is ours and of no use to anybody later.
             let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::{Resume, SEGMENT_BYTES, WriterConfig};
+    use crate::store::Disk;
+    use tickerml_core::tape::RunId;
+
+    /// The segment that comes of records which do not compress, with a spool that holds `held_max` bytes in memory;
+    /// and whether it used its file.
+    fn segment(held_max: usize) -> (Vec<u8>, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool.tmp");
+        let mut spool = Spool::new(&path, 1).unwrap();
+        spool.held_max = held_max;
+        let mut chance = 1u64;
+        for n in 0..400 {
+            let noise = std::iter::repeat_with(|| {
+                chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (chance >> 56) as u8
+            });
+            let bytes: Vec<u8> = noise.take(4000).collect();
+            spool.push(RecordKind::Frame, 1, n, &bytes).unwrap();
+        }
+        let run = RunId::new(1_700_000_000_000_000_000, 7);
+        let config =
+            WriterConfig { folder: folder.path().to_owned(), run, segment_bytes: SEGMENT_BYTES, durable: false };
+        let mut writer = SegmentWriter::new(Box::new(Disk), config, &Resume::default());
+        spool.write(&mut writer, 0, &[(RecordKind::Epoch, 0, b"{}".to_vec())]).unwrap();
+        writer.finish().unwrap();
+        let filed = path.exists();
+        drop(spool);
+        assert!(!path.exists());
+        (std::fs::read(folder.path().join("0000-000000.tape")).unwrap(), filed)
+    }
+
+    #[test]
+    fn memory_and_file_make_the_same_tape() {
+        let (whole, filed) = segment(HELD_MAX);
+        assert!(!filed && whole.len() > 1_600_000);
+        for held_max in [0, 300_000, 1_000_000] {
+            assert_eq!(segment(held_max), (whole.clone(), true), "{held_max} bytes in memory");
         }
     }
 }
