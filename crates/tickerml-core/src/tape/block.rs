@@ -6,7 +6,6 @@ use super::header::array;
 use super::ident::SegmentId;
 use super::records::{Cursor, FULL, RECORD_MAX, RawBlock};
 use crate::error::{Error, Result};
-use zstd::zstd_safe::CParameter;
 
 /// First bytes of every block. The first one has several bits set, so that no single flip in padding begins a block.
 pub const BLOCK_MAGIC: [u8; 8] = [0xB7, b'T', b'k', b'B', 0x8D, 0x0A, 0x1A, 0xE1];
@@ -22,10 +21,6 @@ pub const RAW_MAX: usize = FULL + RECORD_MAX + 64;
 
 /// zstd level: 7.2 to 1 at 580 MB/s, against 6.9 at 440 MB/s for level 3 (rules.md 4).
 const LEVEL: i32 = 1;
-
-/// Shortest match that zstd looks for; level 1 alone takes 5 or 6 for blocks as small as ours. On the recordings 7 is 5 % faster
-/// and never larger by more than 1 %, mostly smaller.
-const MATCH_MIN: u32 = 7;
 
 /// Last byte of a block. Zero in its place means that the block was torn.
 const END: u8 = 0xE5;
@@ -117,10 +112,7 @@ impl Packer {
     /// # Errors
     /// [`Error::Invariant`] when zstd has no memory.
     pub fn new() -> Result<Self> {
-        let failed = |e: std::io::Error| Error::Invariant(format!("zstd: {e}"));
-        let mut zstd = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
-        zstd.set_parameter(CParameter::MinMatch(MATCH_MIN)).map_err(failed)?;
-        Ok(Packer(zstd))
+        zstd::bulk::Compressor::new(LEVEL).map(Packer).map_err(|e| Error::Invariant(format!("zstd: {e}")))
     }
 
     /// Compresses `block` into `packed`, whose memory is used again.

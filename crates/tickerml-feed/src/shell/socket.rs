@@ -20,9 +20,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 pub const MESSAGE_MAX: usize = 4 << 20;
 /// tungstenite keeps what it could not send; we send pings and pongs only.
 const WRITE_MAX: usize = 1 << 20;
-/// One read takes what the kernel has, up to this. tungstenite writes zeros over that much before each read, also before the
-/// one that finds nothing: a lone frame pays for it twice, while a burst of small frames gains nothing above this.
-const READ_BYTES: usize = 16 << 10;
+/// One read takes what the kernel has, up to this.
+const READ_BYTES: usize = 64 << 10;
 /// Connect, TLS and upgrade together.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A ping or close frame that cannot be sent within this is a dead link.
