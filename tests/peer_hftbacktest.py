@@ -1,4 +1,4 @@
-"""The peer's side of a comparison: hftbacktest 2.4.4 with the grid of `simulation.md` 2 in whole ticks, compiled by numba."""
+"""The peer's side of a comparison: hftbacktest 2.4.4 with the grid of `simulation.md` 2 in whole ticks, in numba."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list
 
 
 @njit
-def _grid(hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, cap: float, lot: float) -> int:
+def _grid(  # noqa: PLR0912, PLR0917 - numba takes neither records nor closures, so the strategy is one function
+    hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, cap: float, lot: float
+) -> int:
     position = 0
     leaves = Dict.empty(types.int64, types.int64)
     # To the next multiple of the step, then on from there.
@@ -89,7 +91,7 @@ def _grid(hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, 
                 continue
             rest = round(order.leaves_qty / lot)
             before = leaves.get(order.order_id, qty)
-            if (order.status == FILLED or order.status == PARTIALLY_FILLED) and rest < before:
+            if order.status in (FILLED, PARTIALLY_FILLED) and rest < before:
                 side = 1 if order.side == BUY else -1
                 out.append((order.exch_timestamp, hbt.current_timestamp, side, order.price_tick, before - rest))
                 position += side * (before - rest)
@@ -113,7 +115,7 @@ def _grid(hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, 
             else:
                 wanted = sells > 0 and ask0 <= order.price_tick <= ask0 + (sells - 1) * g
                 wanted = wanted and (order.price_tick - ask0) % g == 0
-            if not wanted and (order.status == NEW or order.status == PARTIALLY_FILLED) and order.req == NONE:
+            if not wanted and order.status in (NEW, PARTIALLY_FILLED) and order.req == NONE:
                 code = hbt.cancel(0, order.order_id, False)
                 if code != 0:
                     return code
@@ -133,4 +135,3 @@ def _grid(hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, 
                     return code
         code = hbt.elapse(step)
     return code
-

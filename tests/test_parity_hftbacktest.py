@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +21,6 @@ pytest.importorskip("hftbacktest", reason="pip install 'tickerml[oracle]'")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 from peer_hftbacktest import Case, fills_of_grid  # noqa: E402
-
 from tickerml.sinks.events import EventFile, read_events  # noqa: E402
 from tickerml.sinks.npz import hftbacktest_rows  # noqa: E402
 
@@ -140,7 +138,7 @@ def by_step(fills: list[tuple[int, int, int, int, int]]) -> Counter[tuple[int, i
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     known: dict[str, Rows] = {}
 
     def load(feed: Feed) -> Rows:
@@ -150,7 +148,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             known[feed.name] = Rows(feed, tmp_path_factory.mktemp("parity"))
         return known[feed.name]
 
-    yield load
+    return load
 
 
 @pytest.mark.parametrize("queue", QUEUES)
@@ -173,7 +171,7 @@ def test_partial_fills_are_alike(loaded: Any) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("round_trip_ms", ROUND_TRIPS_MS)
-@pytest.mark.parametrize("queue", (*QUEUES, "prob_power:3", "prob_power2:2.5", "prob_power3:2.5"))
+@pytest.mark.parametrize("queue", [*QUEUES, "prob_power:3", "prob_power2:2.5", "prob_power3:2.5"])
 @pytest.mark.parametrize("feed", WHOLE, ids=lambda feed: feed.name)
 def test_the_whole_matrix(loaded: Any, feed: Feed, queue: str, round_trip_ms: float) -> None:
     rows = loaded(feed)

@@ -172,12 +172,12 @@ impl Sim {
     /// Lets happen what is due at `now_ns`; `pos` is the last record consumed.
     pub fn advance(&mut self, now_ns: i64, lines: &[Line], pos: u64) {
         let reorder_ns = self.desk.rules.reorder_ns;
-        for n in 0..self.places.len().min(lines.len()) {
+        for (n, line) in lines.iter().enumerate().take(self.places.len()) {
             let limit = match &self.ahead {
                 Some(_) => now_ns + 1,
                 None => (now_ns - reorder_ns + 1).max(self.places[n].timeline.released_ns()),
             };
-            self.run(n, limit, now_ns, pos, &lines[n]);
+            self.run(n, limit, now_ns, pos, line);
         }
         self.find_due();
     }
