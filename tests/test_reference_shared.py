@@ -178,6 +178,19 @@ def test_a_print_is_one_budget_and_what_we_took_is_missing() -> None:
     assert fills == [(3, False), (2, False)], "5 shown, 3 consumed: 2 are left after 10 ms"
 
 
+def test_a_decrease_owes_the_whole_print_even_where_we_took_a_part_of_it() -> None:
+    """6 printed at 103: 4 fill our 102, 2 move our 103 from 10 to 8, and the level's fall to 14 is no cancel."""
+    market = [
+        message(4, 3, (Row.ASK, 103, 10)),
+        message(304, 303, (Row.ASK, 103, 20)),
+        message(405, 400, (Row.BUY_TRADE, 103, 6)),
+        message(506, 500, (Row.ASK, 103, 14)),
+    ]
+    views, _ = by_hand(market, {10.0: [limit(-1, 102, 4), limit(-1, 103)]}, queue="prob_power:1")
+    assert [(f.px, f.qty) for v in views for f in v.fills] == [(102, 4)]
+    assert [[o.ahead_qty for o in v.orders if o.px == 103] for v in views][-1] == [8]
+
+
 def test_fees_are_rounded_against_us() -> None:
     """1 at 10.1 for 0.0001 bps is 1.01 x 10^-7 exactly; a rebate is never more than it is."""
     scale = {"price_precision": 9, "qty_precision": 9}
