@@ -120,6 +120,9 @@ class Maker:
             self.x += int(-20 * MS * np.log(1 - draw.unit()))
         elif draw.chance(0.15) and not self.calm:
             self.x += draw.whole(200, 6_000) * MS
+        if draw.chance(0.5):
+            # Whole milliseconds, so that rows meet requests of the same venue time.
+            self.x = -(-self.x // MS) * MS
         chance = draw.unit()
         if chance < 0.48:
             self.depth(self.changes())
