@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -21,11 +20,11 @@ def code_version(package: Path = Path(__file__).parent) -> str:
     from tickerml import _native
 
     version, _, built = _native.CODE_VERSION.partition("+")
-    found = hashlib.sha256(built.encode())
+    found = bytearray(built.encode())
     for path in _sources(package):
         text = path.read_bytes()
-        found.update(f"{path.relative_to(package).as_posix()}\0{len(text)}\0".encode() + text)
-    return f"{version}+{found.hexdigest()[:DIGITS]}"
+        found += f"{path.relative_to(package).as_posix()}\0{len(text)}\0".encode() + text
+    return f"{version}+{_native.sha256_hex(bytes(found))[:DIGITS]}"
 
 
 def _sources(package: Path) -> list[Path]:

@@ -1,8 +1,6 @@
 //! Normalized events in memory: 16 bytes a row and a header a message. Input of backtests, output of conversion.
 use crate::error::{Error, Result};
 use crate::event::{Message, Row, RowKind, flag};
-use crate::session::{Input, Item, Peek};
-use std::sync::Arc;
 
 /// Events of all instruments of a backtest, in the order in which they are applied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,39 +110,5 @@ impl EventSet {
     /// Bytes that the events take.
     pub fn bytes(&self) -> usize {
         size_of_val(self.rows.as_slice()) + size_of_val(self.messages.as_slice())
-    }
-}
-
-/// Reads an [`EventSet`] from its start.
-#[derive(Debug)]
-pub struct EventInput {
-    set: Arc<EventSet>,
-    next: usize,
-    row: usize,
-}
-
-impl EventInput {
-    /// At the first message.
-    pub const fn new(set: Arc<EventSet>) -> Self {
-        EventInput { set, next: 0, row: 0 }
-    }
-}
-
-impl Input for EventInput {
-    #[inline]
-    fn peek(&mut self) -> Result<Peek<'_>> {
-        Ok(match self.set.messages.get(self.next) {
-            Some(message) => {
-                let rows = &self.set.rows[self.row..self.row + message.rows as usize];
-                Peek::Item(Item::Message(message, rows))
-            }
-            None => Peek::End,
-        })
-    }
-
-    #[inline]
-    fn pop(&mut self) {
-        self.row += self.set.messages[self.next].rows as usize;
-        self.next += 1;
     }
 }

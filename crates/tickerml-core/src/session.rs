@@ -5,11 +5,13 @@
 //!
 //! 1. records stamped up to a moment, 2. reports that reach us then, 3. what happens at a venue then, 4. the timed view.
 mod digest;
+mod events;
 mod settings;
 mod start;
 mod view;
 
 pub use digest::Digest;
+pub use events::EventInput;
 pub use settings::Settings;
 pub use start::Start;
 pub use view::{Seen, View, ViewCause};
@@ -300,12 +302,19 @@ impl Session {
             let (due_ns, due) = self.next_due();
             let more = self.sim.due_ns().min(self.sim.next_report_ns());
             if due_ns >= end_ns || (due == Due::Boundary && more == i64::MAX) {
-                return false;
+                return self.tell_the_last();
             }
             if self.happen(due_ns, due) {
                 return true;
             }
         }
+    }
+
+    /// Fills and rejects that were to come with a step that will not be: they are shown, for they happened.
+    fn tell_the_last(&mut self) -> bool {
+        let Some(last) = self.news.iter().rfind(|report| report.is_urgent()) else { return false };
+        self.make_view(last.ts_ns, ViewCause::Report);
+        true
     }
 
     /// What is due first, and when; of one moment reports, then the venues, then the boundary.

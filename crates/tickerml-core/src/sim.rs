@@ -134,6 +134,7 @@ impl Sim {
                     qty,
                     leaves: qty,
                     known: Known::Pending,
+                    accepted: false,
                     venue_leaves: qty,
                     resting: false,
                     place: Place::behind(0.0),
@@ -255,7 +256,7 @@ impl Visitor for Sim {
             line.book.apply(row);
         }
         let n = usize::from(message.instrument);
-        let base_latency_ns = self.desk.rules.base_latency_ns;
+        let (base_latency_ns, reorder_ns) = (self.desk.rules.base_latency_ns, self.desk.rules.reorder_ns);
         if self.ahead.is_some() {
             self.at(message.instrument);
             return;
@@ -265,6 +266,7 @@ impl Visitor for Sim {
         let Some((at_ns, stream)) = place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns) else {
             return;
         };
+        venue.timeline.settle(message.ts_recv_ns - reorder_ns);
         venue.timeline.push(at_ns, stream, message, rows);
         let released_ns = venue.timeline.released_ns();
         if venue.timeline.next_ns().min(venue.stand.next_request_ns()) < released_ns {

@@ -16,6 +16,13 @@ use pyo3::prelude::*;
 use tickerml_core::event::{BookState, Cause};
 use tickerml_core::feature::{DEPTH, FEATURE_NAMES};
 
+/// SHA-256 as hexadecimal text: hashlib would load OpenSSL for it.
+#[pyfunction]
+fn sha256_hex(data: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("BUILD_PROFILE", if cfg!(debug_assertions) { "debug" } else { "release" })?;
@@ -25,6 +32,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("FEATURE_NAMES", FEATURE_NAMES)?;
     m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;
     m.add("CAUSES", Cause::ALL.map(Cause::name))?;
+    m.add_function(wrap_pyfunction!(sha256_hex, m)?)?;
     feed::register(m)?;
     rows::register(m)?;
     session::register(m)?;

@@ -34,12 +34,14 @@ impl From<&sim::Order> for Order {
                 Known::Resting => "resting",
                 Known::Cancelling | Known::Done => "cancelling",
             },
-            ahead_qty: match o.ahead_known() {
-                sim::AHEAD_UNKNOWN => -1,
-                ahead => ahead,
-            },
+            ahead_qty: known_or_less(o.ahead_known()),
         }
     }
+}
+
+/// A quantity ahead; -1 where nobody knows.
+fn known_or_less(ahead: i64) -> i64 {
+    if ahead == sim::AHEAD_UNKNOWN { -1 } else { ahead }
 }
 
 /// Our execution.
@@ -74,7 +76,7 @@ impl Fill {
             fee_e18: f.fee_e18,
             ts_event_ns: f.ts_event_ns,
             ts_recv_ns: f.ts_recv_ns,
-            ahead_qty: f.ahead_qty,
+            ahead_qty: known_or_less(f.ahead_qty),
             cause_pos: f.cause_pos,
             n,
         }

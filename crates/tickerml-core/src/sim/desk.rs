@@ -80,6 +80,7 @@ impl Desk {
         let Some(at) = self.find(report.order_id) else { return };
         let order = &mut self.orders[at];
         order.leaves = report.leaves;
+        order.accepted |= report.kind == ReportKind::Accepted;
         match report.kind {
             ReportKind::Accepted if order.known == Known::Pending => order.known = Known::Resting,
             ReportKind::Rejected | ReportKind::Cancelled | ReportKind::Expired | ReportKind::Filled => {

@@ -119,6 +119,8 @@ pub struct Order {
     pub leaves: i64,
     /// State, as reported.
     pub known: Known,
+    /// The venue's word that it waits has reached us.
+    pub(super) accepted: bool,
     /// Not yet filled, at the venue.
     pub venue_leaves: i64,
     /// Waiting in the venue's book.
@@ -138,7 +140,7 @@ impl Order {
     /// Estimate of the quantity ahead, scaled; [`AHEAD_UNKNOWN`] until a true book says, and until the venue's word that the order
     /// waits has reached us.
     pub fn ahead_known(&self) -> i64 {
-        if self.known == Known::Pending { AHEAD_UNKNOWN } else { self.ahead() }
+        if self.accepted { self.ahead() } else { AHEAD_UNKNOWN }
     }
 
     /// The same as the venue has it.
@@ -258,7 +260,7 @@ pub struct Fill {
     pub ts_event_ns: i64,
     /// When its report reached us, ns.
     pub ts_recv_ns: i64,
-    /// Quantity ahead just before, scaled; 0 for a taker.
+    /// Quantity ahead just before, scaled; 0 for a taker, [`AHEAD_UNKNOWN`] where the book was not true.
     pub ahead_qty: i64,
     /// Record that caused it.
     pub cause_pos: u64,

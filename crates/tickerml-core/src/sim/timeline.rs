@@ -35,7 +35,7 @@ pub struct Timeline {
     rows: Vec<Row>,
     /// How far each stream has gone.
     heard_ns: [i64; 2],
-    /// Everything before this has been taken.
+    /// Everything before this has been released.
     taken_ns: i64,
     late_rows: u64,
 }
@@ -62,6 +62,12 @@ impl Timeline {
         self.heard_ns[Stream::Depth as usize]
     }
 
+    /// Before a message arrives: what the streams and the time to reorder have released by then cannot be changed by it.
+    #[inline]
+    pub fn settle(&mut self, before_ns: i64) {
+        self.taken_ns = self.taken_ns.max(self.released_ns()).max(before_ns);
+    }
+
     /// A message of venue time `at_ns` has arrived, on a stream or beside both.
     #[inline]
     pub fn push(&mut self, mut at_ns: i64, stream: Option<Stream>, message: &Message, rows: &[Row]) {
@@ -70,7 +76,8 @@ impl Timeline {
             *heard = (*heard).max(at_ns);
         }
         if at_ns < self.taken_ns {
-            self.late_rows += rows.len() as u64;
+            // What no stream carried is never late: it takes its place behind what there is.
+            self.late_rows += if stream.is_some() { rows.len() as u64 } else { 0 };
             at_ns = self.taken_ns;
         }
         let waiting = Waiting { at_ns, message: *message, row: self.rows.len() };
