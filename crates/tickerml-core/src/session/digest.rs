@@ -1,11 +1,7 @@
 //! The rolling digest: what was seen, decided and filled at every step, chained (rules.md 5).
 use super::view::View;
-use crate::feature::{DEPTH, Top};
 use crate::sim::{Report, Request};
 use sha2::{Digest as _, Sha256};
-
-/// Bytes of a level: price and quantity.
-const LEVEL: usize = 16;
 
 /// `d_k = SHA256(d_{k-1} || length || step record)`. Every number goes in as little-endian bytes of fixed width, floats by
 /// their bits with one NaN.
@@ -37,7 +33,10 @@ impl Digest {
         self.u64(view.seen.len() as u64);
         for seen in &view.seen {
             self.step.push(seen.state as u8);
-            self.levels(&seen.top);
+            for &(px, qty) in seen.top.as_flattened() {
+                self.i64(px);
+                self.i64(qty);
+            }
             for &feature in &seen.features {
                 self.f64(feature);
             }
@@ -112,17 +111,6 @@ impl Digest {
             self.step.extend(fill.fee_e18.to_le_bytes());
             self.step.push(u8::from(fill.maker));
         }
-    }
-
-    /// All levels as one piece: appended number by number they would cost nearly as much as their hash.
-    fn levels(&mut self, top: &Top) {
-        let mut bytes = [0; 2 * DEPTH * LEVEL];
-        let (pieces, _) = bytes.as_chunks_mut::<LEVEL>();
-        for (piece, (px, qty)) in pieces.iter_mut().zip(top.as_flattened()) {
-            piece[..LEVEL / 2].copy_from_slice(&px.to_le_bytes());
-            piece[LEVEL / 2..].copy_from_slice(&qty.to_le_bytes());
-        }
-        self.step.extend_from_slice(&bytes);
     }
 
     fn u64(&mut self, value: u64) {
