@@ -217,7 +217,7 @@ impl Row {
         Ok(Row::small(kind, px, qty, flags))
     }
 
-    /// A row whose price is known to have at most fifteen digits.
+    /// A row whose price is known to have at most sixteen digits.
     #[inline]
     pub(crate) fn small(kind: RowKind, px: i64, qty: i64, flags: u8) -> Row {
         debug_assert!(px.unsigned_abs() <= ROW_PX_MAX as u64);

@@ -1,5 +1,6 @@
 //! Binance REST bodies: the depth snapshot (read by hand: it has thousands of levels) and exchangeInfo.
-use super::binance::{Scale, levels};
+use super::binance::Scale;
+use super::binance_levels::levels;
 use super::binance_plain;
 use super::scan::{Cursor, Scan, Token};
 use crate::error::{Error, Result};
