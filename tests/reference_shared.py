@@ -8,9 +8,8 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
 * An input that ends goes on for what is under way, at most 60 s, and shows no boundary that has nothing later.
 * Of one venue time rows come before requests, rows as they arrived (section 2). A row without a stamp acts at its
   arrival less the base latency. A change of the book's state acts at the latest venue time of the depth stream. It and
-  snapshots release nothing, but may be late.
-* With `strict` the watermark is what has been released. Without, as the code has it, it moves only when something is
-  taken: a row is late, and moved to the watermark, only if anything happened behind it; it may be released in the past.
+  snapshots release nothing and are never late.
+* The watermark is what has been released before a row arrives; only rows of the two streams are late.
 * Quantities taken from the book are rounded against us: what is missing up, what is left down to whole lots; after 20
   half-lives nothing is missing. One level has one consumed quantity, brought to the present before more is added.
 * Orders are checked in the order lot, price, tick, nothing to take (market), minimum, no book (market, IOC, FOK),
@@ -67,8 +66,8 @@ class Order:
 class Reference:
     """One instrument at its simulated venue, and the session around it."""
 
-    def __init__(self, instrument: dict[str, Any], settings: dict[str, Any], *, strict: bool = True) -> None:
-        self.strict, self.tick, self.lot = strict, instrument["tick"], instrument["lot"]
+    def __init__(self, instrument: dict[str, Any], settings: dict[str, Any]) -> None:
+        self.tick, self.lot = instrument["tick"], instrument["lot"]
         self.scale = 10 ** instrument["qty_precision"]
         self.money = 10 ** (18 - instrument["price_precision"] - instrument["qty_precision"])
         self.min_notional = int(Decimal(instrument["min_notional"]) * 10**18)
@@ -186,10 +185,9 @@ class Reference:
         elif kind != Row.CLEAR:
             stream = "depth" if kind in (Row.BID, Row.ASK) else "trade"
             self.heard[stream] = max(self.heard[stream], at)
-        if self.strict:
-            self.watermark = max(self.watermark, min(self.heard.values()), self.now - self.reorder)
+        self.watermark = max(self.watermark, min(self.heard.values()), self.now - self.reorder)
         if at < self.watermark:
-            self.late_rows += len(message.rows)
+            self.late_rows += len(message.rows) if kind < Row.STATE else 0
             at = self.watermark
         self._wait(at, 0, message)
         self._take(min(self.heard.values()))

@@ -117,9 +117,6 @@ def no_look_ahead(markets: range, cases_min: int, **changed: Any) -> None:
 
 
 CLOCKS = pytest.mark.parametrize("clock", [{"clock": "causal"}, {}], ids=["causal", "fixed"])
-LATE = pytest.mark.xfail(
-    raises=AssertionError, strict=True, reason="a row that comes after its release is reported before it arrived"
-)
 
 
 @CLOCKS
@@ -128,7 +125,6 @@ def test_the_future_changes_nothing(clock: dict[str, str]) -> None:
     no_look_ahead(range(20), 200, calm=True, reorder_ms=400, **clock)
 
 
-@LATE
 @CLOCKS
 def test_a_future_of_late_rows_and_gaps_changes_nothing(clock: dict[str, str]) -> None:
     no_look_ahead(range(20), 200, **clock)
@@ -140,7 +136,6 @@ def test_a_thousand_futures_change_nothing(clock: dict[str, str]) -> None:
     no_look_ahead(range(1_000, 1_090), 1_000, calm=True, reorder_ms=400, **clock)
 
 
-@LATE
 @pytest.mark.soak
 @CLOCKS
 def test_a_thousand_futures_of_late_rows_and_gaps_change_nothing(clock: dict[str, str]) -> None:

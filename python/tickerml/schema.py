@@ -103,12 +103,14 @@ POST_ONLY: Final = 2
 MARKET: Final = 3
 IOC: Final = 4
 CANCEL: Final = 5
+FOK: Final = 6
 INTENT_KINDS: Final[dict[int, str]] = {
     LIMIT: "limit",
     POST_ONLY: "post_only",
     MARKET: "market",
     IOC: "ioc",
     CANCEL: "cancel",
+    FOK: "fok",
 }
 BUY: Final = 1
 SELL: Final = -1
