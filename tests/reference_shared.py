@@ -5,7 +5,8 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
 
 * A view is made as `session.rs` says: of one moment first records, then reports, then the venue, then the boundary; an
   own fill or reject makes a view of its own, at most 16 between two boundaries and none at a boundary.
-* An input that ends goes on for what is under way, at most 60 s, and shows no boundary that has nothing later.
+* An input that ends goes on for what is under way, at most 60 s, and shows no boundary that has nothing later; fills and
+  rejects that waited for it are shown in a view of their own.
 * Of one venue time rows come before requests, rows as they arrived (section 2). A row without a stamp acts at its
   arrival less the base latency. A change of the book's state acts at the latest venue time of the depth stream. It and
   snapshots release nothing and are never late.
@@ -106,6 +107,9 @@ class Reference:
         end = self.last[0] + END_NS
         while self._due()[0] < end and min(self._report_due(), self._venue_due()) != NEVER:
             self._happen(decide)
+        if urgent := [report for report, _ in self.news if report.kind in URGENT]:
+            self.now = urgent[-1].ts_ns
+            self._show("report", decide)
 
     def _due(self) -> tuple[int, int]:
         return min((self._report_due(), 0), (self._venue_due(), 1), (self.boundary, 2))
