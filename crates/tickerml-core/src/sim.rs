@@ -52,6 +52,9 @@ pub struct Sim {
     /// The whole input in venue time, where reports do not wait for arrivals.
     #[serde(skip)]
     ahead: Option<Sorted>,
+    /// Room to work in.
+    #[serde(skip)]
+    befores: Vec<i64>,
 }
 
 /// One instrument: its stand, what is on its way into it, and its venue's clock.
@@ -66,7 +69,7 @@ impl Sim {
     /// Venues without orders.
     pub const fn new(rules: Rules) -> Self {
         let desk = Desk { orders: Vec::new(), reports: Wire::new(), rules };
-        Sim { desk, next_order_id: 1, places: Vec::new(), due_ns: i64::MAX, ahead: None }
+        Sim { desk, next_order_id: 1, places: Vec::new(), due_ns: i64::MAX, ahead: None, befores: Vec::new() }
     }
 
     /// Our orders that have not ended for us, by id.
@@ -157,7 +160,11 @@ impl Sim {
         };
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
         let entry_ns = self.desk.rules.latency.entry_ns(line.instrument.venue);
-        self.at(instrument).stand.send(sent_ns + entry_ns, id, asked);
+        let venue = self.at(instrument);
+        if !venue.stand.is_awake() {
+            venue.wake(line);
+        }
+        venue.stand.send(sent_ns + entry_ns, id, asked);
         self.find_due();
         id
     }
@@ -230,6 +237,7 @@ impl Sim {
             None => {
                 stand.run(timeline, &mut self.desk, limit_ns, known_ns, pos, &line.instrument);
                 timeline.taken(limit_ns);
+                stand.rest_if_idle(timeline.can_undo());
             }
         }
     }
@@ -252,27 +260,45 @@ impl Sim {
 impl Visitor for Sim {
     #[inline]
     fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
-        for &row in rows {
-            line.book.apply(row);
-        }
-        let n = usize::from(message.instrument);
         let (base_latency_ns, reorder_ns) = (self.desk.rules.base_latency_ns, self.desk.rules.reorder_ns);
-        if self.ahead.is_some() {
-            self.at(message.instrument);
-            return;
-        }
+        let looks_ahead = self.ahead.is_some();
         let venue = self.at(message.instrument);
         let depth_ns = venue.timeline.depth_ns();
-        let Some((at_ns, stream)) = place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns) else {
+        let place = if looks_ahead {
+            None
+        } else {
+            place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns)
+        };
+        let Some((at_ns, stream)) = place else {
+            for &row in rows {
+                line.book.apply(row);
+            }
             return;
         };
         venue.timeline.settle(message.ts_recv_ns - reorder_ns);
-        venue.timeline.push(at_ns, stream, message, rows);
+        if !venue.stand.is_awake() && venue.timeline.is_awkward(at_ns, stream) {
+            venue.wake(line);
+        }
+        let mut befores = std::mem::take(&mut self.befores);
+        befores.clear();
+        befores.extend(rows.iter().map(|&row| line.book.apply(row)));
+        let venue = &mut self.places[usize::from(message.instrument)];
+        venue.timeline.push(at_ns, stream, message, rows, &befores);
+        self.befores = befores;
         let released_ns = venue.timeline.released_ns();
         if venue.timeline.next_ns().min(venue.stand.next_request_ns()) < released_ns {
-            self.run(n, released_ns, message.ts_recv_ns, message.pos, line);
+            self.run(usize::from(message.instrument), released_ns, message.ts_recv_ns, message.pos, line);
         }
         self.find_due();
+    }
+}
+
+impl Venue {
+    /// Keeps the venue's book again: ours, without what is not released yet.
+    fn wake(&mut self, line: &Line) {
+        let mut book = line.book.clone();
+        self.timeline.undo(&mut book);
+        self.stand.wake(book);
     }
 }
 

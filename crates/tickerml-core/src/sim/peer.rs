@@ -11,14 +11,8 @@ use crate::units::{UNDEF_PX, to_f64};
 
 impl Stand {
     /// Level rows: store, move the queues, and where the best became better, fill whole what it reached.
-    pub(super) fn peer_levels(
-        &mut self,
-        rows: impl Iterator<Item = Row>,
-        desk: &mut Desk,
-        moment: Moment,
-        i: &Instrument,
-    ) {
-        for row in rows {
+    pub(super) fn peer_levels(&mut self, rows: &[Row], desk: &mut Desk, moment: Moment, i: &Instrument) {
+        for &row in rows {
             if row.kind() == RowKind::Clear {
                 self.clear(row);
                 continue;

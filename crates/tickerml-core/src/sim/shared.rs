@@ -13,9 +13,9 @@ use crate::units::{UNDEF_PX, to_f64};
 
 impl Stand {
     /// Level rows of one message.
-    pub(super) fn levels(&mut self, rows: impl Iterator<Item = Row>, desk: &mut Desk, moment: Moment, i: &Instrument) {
+    pub(super) fn levels(&mut self, rows: &[Row], desk: &mut Desk, moment: Moment, i: &Instrument) {
         let mut snapshot = false;
-        for row in rows {
+        for &row in rows {
             let before = self.book.apply(row);
             snapshot = is_snapshot(row);
             if !snapshot && row.kind() != RowKind::Clear {

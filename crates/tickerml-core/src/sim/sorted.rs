@@ -71,8 +71,8 @@ impl VenueRows for Lane<'_> {
     }
 
     #[inline]
-    fn row(&self, index: usize) -> Row {
-        self.set.rows()[index]
+    fn rows(&self, first: usize, count: u32) -> &[Row] {
+        &self.set.rows()[first..first + count as usize]
     }
 }
 

@@ -14,14 +14,18 @@ use crate::units::{UNDEF_PX, notional, parse_money, to_f64};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
+/// Messages without anything of ours before the book is no longer kept: waking copies a whole book. Builds for tests fall asleep
+/// at every chance; nothing may show it.
+const IDLE_MESSAGES: u32 = if cfg!(debug_assertions) { 4 } else { 4096 };
+
 /// Messages in venue time.
 pub(super) trait VenueRows {
     /// Time of the first one; `i64::MAX` for none.
     fn next_ns(&self) -> i64;
     /// Takes it: time, message and the index of its first row.
     fn pop(&mut self) -> Option<(i64, Message, usize)>;
-    /// A row by its index.
-    fn row(&self, index: usize) -> Row;
+    /// Rows of a message that was taken, by the index of its first one.
+    fn rows(&self, first: usize, count: u32) -> &[Row];
 }
 
 /// Prices of one side at which we rest, for a quick no.
@@ -62,6 +66,10 @@ pub(super) struct Stand {
     pub book: Book,
     pub touch: Touch,
     pub live: bool,
+    /// False while nothing of ours is there or under way: then the book is not kept, for it can be told from our own.
+    awake: bool,
+    /// Messages since there was something of ours.
+    idle: u32,
     /// Buys and sells.
     pub own: [Own; 2],
     pub consumed: Consumed,
@@ -85,6 +93,8 @@ impl Stand {
             book: Book::new(),
             touch: Touch::NONE,
             live: false,
+            awake: true,
+            idle: 0,
             own: [Own::default(); 2],
             consumed: Consumed::default(),
             requests: VecDeque::new(),
@@ -102,6 +112,30 @@ impl Stand {
     #[inline]
     pub fn next_request_ns(&self) -> i64 {
         self.requests.front().map_or(i64::MAX, |r| r.0)
+    }
+
+    /// Whether the book is kept.
+    #[inline]
+    pub const fn is_awake(&self) -> bool {
+        self.awake
+    }
+
+    /// Keeps the book again, from what the venue's is now.
+    pub fn wake(&mut self, book: Book) {
+        (self.awake, self.idle, self.book) = (true, 0, book);
+    }
+
+    /// Stops keeping the book where nothing of ours has been there for long; `can_undo` says that it can be told again.
+    #[inline]
+    pub fn rest_if_idle(&mut self, can_undo: bool) {
+        if !self.requests.is_empty() || self.own.iter().any(|own| own.best.is_some()) {
+            self.idle = 0;
+            return;
+        }
+        self.idle = self.idle.saturating_add(1);
+        if self.awake && self.idle > IDLE_MESSAGES && can_undo {
+            (self.awake, self.book) = (false, Book::new());
+        }
     }
 
     /// Lets everything before `limit_ns` happen; it is known at `known_ns`.
@@ -122,7 +156,9 @@ impl Stand {
             if row_ns <= request_ns {
                 let Some((at_ns, message, first)) = source.pop() else { return };
                 let moment = Moment { at_ns, known_ns, pos: message.pos };
-                self.message(source, first, &message, desk, moment, i);
+                if self.awake {
+                    self.message(source.rows(first, message.rows), desk, moment, i);
+                }
             } else if let Some((at_ns, id, asked)) = self.requests.pop_front() {
                 self.request(id, asked, desk, Moment { at_ns, known_ns, pos }, i);
             }
@@ -130,23 +166,14 @@ impl Stand {
     }
 
     #[inline]
-    fn message(
-        &mut self,
-        source: &impl VenueRows,
-        first: usize,
-        message: &Message,
-        desk: &mut Desk,
-        moment: Moment,
-        i: &Instrument,
-    ) {
-        let rows = (first..first + message.rows as usize).map(|at| source.row(at));
-        match source.row(first).kind() {
+    fn message(&mut self, rows: &[Row], desk: &mut Desk, moment: Moment, i: &Instrument) {
+        match rows[0].kind() {
             RowKind::Bid | RowKind::Ask | RowKind::Clear => match desk.rules.exchange {
                 Exchange::Shared => self.levels(rows, desk, moment, i),
                 Exchange::NoPartial | Exchange::Partial => self.peer_levels(rows, desk, moment, i),
             },
             RowKind::BuyTrade | RowKind::SellTrade => {
-                for row in rows {
+                for &row in rows {
                     let taker = if row.kind() == RowKind::BuyTrade { Side::Buy } else { Side::Sell };
                     if !self.own[usize::from(taker == Side::Buy)].is_reached(taker.opposite(), row.px()) {
                         continue;
@@ -158,7 +185,7 @@ impl Stand {
                 }
             }
             RowKind::State if desk.rules.exchange == Exchange::Shared => {
-                self.live = BookState::from_u8(source.row(first).px() as u8) == Some(BookState::Live);
+                self.live = BookState::from_u8(rows[0].px() as u8) == Some(BookState::Live);
                 if self.live {
                     self.resynced(desk, moment, i);
                 }

@@ -4,7 +4,8 @@
 //! Venue time x is released when a message with a later venue time has arrived on the depth stream and on the trade stream, or
 //! when x + `reorder_ms` has passed here, whichever is first. Nothing about x is computed before.
 use super::stand::VenueRows;
-use crate::event::{Message, Row};
+use crate::book::Book;
+use crate::event::{Message, Row, RowKind};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -26,6 +27,8 @@ struct Waiting {
     message: Message,
     /// Index of its first row.
     row: usize,
+    /// It cannot be undone from the quantities before it: no plain diff, or one out of its stream's order.
+    awkward: bool,
 }
 
 /// Messages that wait for their release, in venue time; those of one time in the order of arrival.
@@ -33,6 +36,14 @@ struct Waiting {
 pub struct Timeline {
     waiting: VecDeque<Waiting>,
     rows: Vec<Row>,
+    /// What stood at each row's level before it arrived.
+    befores: Vec<i64>,
+    awkward: u32,
+    /// A diff has left the order of its stream, or a snapshot has gone behind one: since then our book and the venue's may hold
+    /// other quantities for good. The next snapshot in order ends it.
+    disordered: bool,
+    /// The latest time of what changed the book: a diff or a snapshot.
+    book_ns: i64,
     /// How far each stream has gone.
     heard_ns: [i64; 2],
     /// Everything before this has been released.
@@ -46,6 +57,10 @@ impl Timeline {
         Timeline {
             waiting: VecDeque::new(),
             rows: Vec::new(),
+            befores: Vec::new(),
+            awkward: 0,
+            disordered: false,
+            book_ns: i64::MIN,
             heard_ns: [i64::MIN; 2],
             taken_ns: i64::MIN,
             late_rows: 0,
@@ -68,9 +83,29 @@ impl Timeline {
         self.taken_ns = self.taken_ns.max(self.released_ns()).max(before_ns);
     }
 
-    /// A message of venue time `at_ns` has arrived, on a stream or beside both.
+    /// Whether a message would leave the order in which its rows change our own book.
     #[inline]
-    pub fn push(&mut self, mut at_ns: i64, stream: Option<Stream>, message: &Message, rows: &[Row]) {
+    pub fn is_awkward(&self, at_ns: i64, stream: Option<Stream>) -> bool {
+        match stream {
+            Some(Stream::Trade) => false,
+            Some(Stream::Depth) => at_ns < self.book_ns || at_ns < self.taken_ns,
+            None => true,
+        }
+    }
+
+    /// A message of venue time `at_ns` has arrived, on a stream or beside both. Its rows have changed our own book; `befores` is
+    /// what stood there.
+    #[inline]
+    pub fn push(&mut self, mut at_ns: i64, stream: Option<Stream>, message: &Message, rows: &[Row], befores: &[i64]) {
+        let awkward = self.is_awkward(at_ns, stream);
+        self.awkward += u32::from(awkward);
+        if rows[0].kind() == RowKind::Clear {
+            self.disordered = at_ns < self.book_ns;
+            self.book_ns = self.book_ns.max(at_ns);
+        } else if stream == Some(Stream::Depth) {
+            self.disordered |= awkward;
+            self.book_ns = self.book_ns.max(at_ns);
+        }
         if let Some(stream) = stream {
             let heard = &mut self.heard_ns[stream as usize];
             *heard = (*heard).max(at_ns);
@@ -80,13 +115,30 @@ impl Timeline {
             self.late_rows += if stream.is_some() { rows.len() as u64 } else { 0 };
             at_ns = self.taken_ns;
         }
-        let waiting = Waiting { at_ns, message: *message, row: self.rows.len() };
+        let waiting = Waiting { at_ns, message: *message, row: self.rows.len(), awkward };
         self.rows.extend_from_slice(rows);
+        self.befores.extend_from_slice(befores);
         if self.waiting.back().is_none_or(|last| last.at_ns <= at_ns) {
             self.waiting.push_back(waiting);
         } else {
             let place = self.waiting.partition_point(|w| w.at_ns <= at_ns);
             self.waiting.insert(place, waiting);
+        }
+    }
+
+    /// Whether [`Timeline::undo`] gives the venue's book.
+    #[inline]
+    pub const fn can_undo(&self) -> bool {
+        self.awkward == 0 && !self.disordered
+    }
+
+    /// Takes what waits out of a copy of our own book: what is left is the venue's.
+    pub fn undo(&self, book: &mut Book) {
+        debug_assert!(self.can_undo());
+        for waiting in self.waiting.iter().rev() {
+            for at in (waiting.row..waiting.row + waiting.message.rows as usize).rev() {
+                book.apply(self.rows[at].with_qty(self.befores[at]));
+            }
         }
     }
 
@@ -102,6 +154,7 @@ impl Timeline {
         self.taken_ns = self.taken_ns.max(limit_ns);
         if self.waiting.is_empty() {
             self.rows.clear();
+            self.befores.clear();
         } else if self.rows.len() > DEAD_ROWS_MAX {
             self.compact();
         }
@@ -111,6 +164,7 @@ impl Timeline {
         let first = self.waiting.iter().map(|w| w.row).min().unwrap_or(self.rows.len());
         if first > DEAD_ROWS_MAX && first * 2 > self.rows.len() {
             self.rows.drain(..first);
+            self.befores.drain(..first);
             for waiting in &mut self.waiting {
                 waiting.row -= first;
             }
@@ -131,31 +185,31 @@ impl VenueRows for Timeline {
 
     #[inline]
     fn pop(&mut self) -> Option<(i64, Message, usize)> {
-        let Waiting { at_ns, message, row } = self.waiting.pop_front()?;
+        let Waiting { at_ns, message, row, awkward } = self.waiting.pop_front()?;
+        self.awkward -= u32::from(awkward);
         Some((at_ns, message, row))
     }
 
     #[inline]
-    fn row(&self, index: usize) -> Row {
-        self.rows[index]
+    fn rows(&self, first: usize, count: u32) -> &[Row] {
+        &self.rows[first..first + count as usize]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::RowKind;
 
     fn push(t: &mut Timeline, at: i64, stream: Stream, qty: i64) {
         let message = Message { pos: 0, ts_recv_ns: 0, ts_event_ns: at, instrument: 0, rows: 1 };
-        t.push(at, Some(stream), &message, &[Row::new(RowKind::Bid, 1, qty, 0).unwrap()]);
+        t.push(at, Some(stream), &message, &[Row::new(RowKind::Bid, 1, qty, 0).unwrap()], &[0]);
     }
 
     fn take(t: &mut Timeline, limit: i64) -> Vec<(i64, i64)> {
         let mut taken = Vec::new();
         while t.next_ns() < limit {
             let (at, _, row) = t.pop().unwrap();
-            taken.push((at, t.row(row).qty));
+            taken.push((at, t.rows(row, 1)[0].qty));
         }
         t.taken(limit);
         taken
