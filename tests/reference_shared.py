@@ -5,8 +5,8 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
 
 * A view is made as `session.rs` says: of one moment first records, then reports, then the venue, then the boundary; an
   own fill or reject makes a view of its own, at most 16 between two boundaries and none at a boundary.
-* An input that ends goes on for what is under way, at most 60 s, and shows no boundary that has nothing later; fills and
-  rejects that waited for it are shown in a view of their own.
+* An input that ends goes on for what is under way, at most 60 s, and shows no boundary that has nothing later; fills
+  and rejects that waited for it are shown in a view of their own.
 * Of one venue time rows come before requests, rows as they arrived (section 2). A row without a stamp acts at its
   arrival less the base latency. A change of the book's state acts at the latest venue time of the depth stream. It and
   snapshots release nothing and are never late.

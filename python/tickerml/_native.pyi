@@ -28,6 +28,7 @@ __all__ = [
     "View",
     "file_sha256",
     "find_runs",
+    "sha256_hex",
     "tape_book",
     "tape_config",
     "tape_has",
