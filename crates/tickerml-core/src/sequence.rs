@@ -3,10 +3,20 @@
 //! Spot (exchanges.md 1.5): drop `u <= lid`; the first diff kept has `U <= lid + 1 <= u`; then `U == u' + 1`.
 //! Futures (3.4): drop `u < lid`; the first diff kept has `U <= lid <= u` or `pu == lid`; then `pu == u'`.
 //! Diffs that come before the snapshot are buffered by the caller; here only their ids are followed.
+//!
+//! An id that does not rise is believed only where it explains itself: the venue said this very diff lately, or the snapshot
+//! has it. Anything else is a gap: one diff with a wrong, far too large `u` would otherwise make every true one after it look
+//! like a repeat, and freeze a book that says it is Live.
+mod recent;
+
+use self::recent::Recent;
 use crate::event::BookState;
 use crate::instrument::Venue;
 use crate::wire::DepthIds;
 use serde::{Deserialize, Serialize};
+
+/// Most diffs in a row that are older than the book's snapshot and were not said lately: then the venue has begun to count anew.
+const LATE_IN_ROW_MAX: u32 = 32;
 
 /// What to do with a diff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +57,11 @@ pub struct Sequence {
     run: Option<(u64, u64)>,
     /// The book was taken over at this id: diffs up to it are followed, not applied.
     covered: u64,
+    /// The snapshot's id: an older diff that comes late is in the book. While a buffer grows, the id below it.
+    floor: u64,
+    /// Diffs below `floor` since the last one that was of use.
+    late_in_row: u32,
+    recent: Recent,
 }
 
 impl Sequence {
@@ -60,6 +75,9 @@ impl Sequence {
             bridging: false,
             run: None,
             covered: 0,
+            floor: 0,
+            late_in_row: 0,
+            recent: Recent::new(),
         }
     }
 
@@ -95,7 +113,7 @@ impl Sequence {
 
     /// Whether the unbroken run of diffs holds this one already.
     pub fn is_in_run(&self, ids: DepthIds) -> bool {
-        self.run.is_some_and(|(_, last)| ids.last <= last)
+        self.run.is_some_and(|(_, last)| ids.last <= last) && self.recent.has(ids.last)
     }
 
     /// Whether a diff goes on with that run.
@@ -124,28 +142,34 @@ impl Sequence {
             bridging: false,
             run: None,
             covered: 0,
+            floor: 0,
+            late_in_row: 0,
+            recent: Recent::new(),
         };
     }
 
     /// The next diff of the stream.
     pub fn on_diff(&mut self, ids: DepthIds) -> Diff {
         if let Some(prev) = ids.prev {
-            self.follow_run(prev, ids.last);
+            self.follow_run(prev, ids);
         }
-        match self.state {
+        let answer = match self.state() {
             BookState::Live | BookState::Stale if self.bridging => self.bridge(ids),
-            BookState::Live | BookState::Stale => self.follow(ids),
+            BookState::Live | BookState::Stale if self.follows(ids) => self.accept(ids),
             BookState::Syncing if self.follows(ids) => {
                 self.last = ids.last;
                 Diff::Buffer
             }
-            BookState::Syncing if self.is_repeat(ids) => Diff::Drop,
-            BookState::Syncing => self.gap(ids),
+            BookState::Live | BookState::Stale | BookState::Syncing if self.is_repeat(ids) => return Diff::Drop,
+            BookState::Live | BookState::Stale | BookState::Syncing => self.gap(ids),
             _ => {
                 self.start_buffer(ids);
                 Diff::Buffer
             }
-        }
+        };
+        self.late_in_row = 0;
+        self.recent.push(ids.last);
+        answer
     }
 
     /// A REST snapshot with this `lastUpdateId`.
@@ -161,6 +185,7 @@ impl Sequence {
         self.first_buffered = None;
         self.bridging = true;
         self.covered = 0;
+        self.floor = last_update_id;
         Snapshot::Accept
     }
 
@@ -175,16 +200,6 @@ impl Sequence {
         if self.state == BookState::Live {
             self.state = BookState::Stale;
         }
-    }
-
-    fn follow(&mut self, ids: DepthIds) -> Diff {
-        if self.is_repeat(ids) {
-            return Diff::Drop;
-        }
-        if !self.follows(ids) {
-            return self.gap(ids);
-        }
-        self.accept(ids)
     }
 
     fn bridge(&mut self, ids: DepthIds) -> Diff {
@@ -208,21 +223,30 @@ impl Sequence {
         if ids.last <= self.covered { Diff::Drop } else { Diff::Apply }
     }
 
-    fn follow_run(&mut self, prev: u64, last: u64) {
+    fn follow_run(&mut self, prev: u64, ids: DepthIds) {
+        let repeat = self.is_in_run(ids);
         match &mut self.run {
-            Some((_, end)) if prev == *end => *end = last,
-            Some((_, end)) if last <= *end => {}
-            run => *run = Some((prev, last)),
+            Some((_, end)) if prev == *end && ids.last > prev => *end = ids.last,
+            _ if repeat => {}
+            run => *run = Some((prev, ids.last)),
         }
     }
 
     fn follows(&self, ids: DepthIds) -> bool {
-        if self.futures { ids.prev == Some(self.last) } else { ids.first == self.last + 1 }
+        let chained = if self.futures { ids.prev == Some(self.last) } else { ids.first == self.last + 1 };
+        chained && ids.last > self.last
     }
 
-    /// The venue (or a second socket) said it already.
-    fn is_repeat(&self, ids: DepthIds) -> bool {
-        ids.last <= self.last
+    /// The venue (or a second socket) said it already, or the snapshot did.
+    fn is_repeat(&mut self, ids: DepthIds) -> bool {
+        if ids.last > self.last {
+            return false;
+        }
+        if self.recent.has(ids.last) {
+            return true;
+        }
+        self.late_in_row += 1;
+        ids.last <= self.floor && self.late_in_row <= LATE_IN_ROW_MAX
     }
 
     fn gap(&mut self, ids: DepthIds) -> Diff {
@@ -234,139 +258,10 @@ impl Sequence {
         self.state = BookState::Syncing;
         self.last = ids.last;
         self.first_buffered = Some((ids.first, ids.prev.unwrap_or(0)));
+        self.floor = ids.first.saturating_sub(1);
         self.bridging = false;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spot(first: u64, last: u64) -> DepthIds {
-        DepthIds { first, last, prev: None }
-    }
-
-    fn futures(first: u64, last: u64, prev: u64) -> DepthIds {
-        DepthIds { first, last, prev: Some(prev) }
-    }
-
-    /// exchanges.md 1.5, the worked example NKNUSDT.
-    #[test]
-    fn spot_splices_as_recorded() {
-        let mut s = Sequence::new(Venue::BinanceSpot);
-        let diffs = [spot(499_869_750, 499_869_752), spot(499_869_753, 499_869_754)];
-        assert_eq!(diffs.map(|d| s.on_diff(d)), [Diff::Buffer, Diff::Buffer]);
-        assert_eq!(s.on_snapshot(499_869_752), Snapshot::Accept);
-        assert_eq!(diffs.map(|d| s.on_diff(d)), [Diff::Drop, Diff::Apply]);
-        assert_eq!(s.on_diff(spot(499_869_755, 499_869_757)), Diff::Apply);
-        assert_eq!(s.on_diff(spot(499_869_755, 499_869_757)), Diff::Drop);
-        assert_eq!(s.on_diff(spot(499_869_759, 499_869_760)), Diff::Gap);
-        assert_eq!(s.state(), BookState::Syncing);
-    }
-
-    /// exchanges.md 3.4, the worked examples SUSHIUSDT and AKROUSDT.
-    #[test]
-    fn futures_splice_as_recorded() {
-        let mut s = Sequence::new(Venue::BinanceUsdm);
-        let diffs = [
-            futures(600_859_600_000, 600_859_604_824, 600_859_600_000),
-            futures(600_859_605_926, 600_859_607_423, 600_859_604_824),
-        ];
-        assert_eq!(diffs.map(|d| s.on_diff(d)), [Diff::Buffer, Diff::Buffer]);
-        assert_eq!(s.on_snapshot(600_859_605_926), Snapshot::Accept);
-        assert_eq!(diffs.map(|d| s.on_diff(d)), [Diff::Drop, Diff::Apply]);
-
-        let mut s = Sequence::new(Venue::BinanceUsdm);
-        s.on_diff(futures(600_859_600_000, 600_859_605_486, 1));
-        assert_eq!(s.on_snapshot(600_859_605_486), Snapshot::Accept);
-        // The diff that ends at the snapshot's id adds nothing and may have been dropped: pu chains the next one.
-        assert_eq!(s.on_diff(futures(600_859_609_657, 600_859_609_902, 600_859_605_486)), Diff::Apply);
-        assert_eq!(s.on_diff(futures(600_859_700_000, 600_859_700_001, 600_859_609_903)), Diff::Gap);
-    }
-
-    #[test]
-    fn a_snapshot_must_reach_the_first_diff() {
-        let mut s = Sequence::new(Venue::BinanceSpot);
-        assert_eq!(s.on_snapshot(5), Snapshot::Unneeded);
-        s.reset(BookState::Buffering);
-        assert_eq!(s.on_diff(spot(10, 12)), Diff::Buffer);
-        assert_eq!(s.on_snapshot(8), Snapshot::TooOld);
-        assert!(s.wants_snapshot());
-        // Equality is fine: the snapshot ends where the first diff begins.
-        assert_eq!(s.on_snapshot(9), Snapshot::Accept);
-        assert_eq!(s.on_diff(spot(10, 12)), Diff::Apply);
-    }
-
-    /// NEXO's recording: the snapshot 134180599 comes first, then the diff from 134180600 on.
-    #[test]
-    fn a_snapshot_may_precede_the_first_diff() {
-        let mut s = Sequence::new(Venue::BinanceSpot);
-        s.reset(BookState::Buffering);
-        assert_eq!(s.on_snapshot(134_180_599), Snapshot::Accept);
-        assert_eq!(s.on_diff(spot(134_180_600, 134_180_601)), Diff::Apply);
-        s.reset(BookState::Buffering);
-        assert_eq!(s.on_snapshot(10), Snapshot::Accept);
-        assert_eq!(s.on_diff(spot(12, 13)), Diff::Gap);
-    }
-
-    #[test]
-    fn a_gap_inside_the_buffer_restarts_it() {
-        let mut s = Sequence::new(Venue::BinanceSpot);
-        s.on_diff(spot(10, 12));
-        assert_eq!(s.on_diff(spot(14, 15)), Diff::Gap);
-        assert_eq!(s.on_snapshot(11), Snapshot::TooOld);
-        assert_eq!(s.on_snapshot(13), Snapshot::Accept);
-    }
-
-    /// One socket's book at 20, another's diffs in other portions.
-    #[test]
-    fn a_second_socket_carries_on_where_its_diffs_reach_back() {
-        let live = |at: u64| {
-            let mut s = Sequence::new(Venue::BinanceUsdm);
-            s.on_diff(futures(at - 1, at, at - 2));
-            assert_eq!(s.on_snapshot(at - 1), Snapshot::Accept);
-            assert_eq!(s.on_diff(futures(at - 1, at, at - 2)), Diff::Apply);
-            s
-        };
-        let (gone, mut next) = (live(20), live(12));
-        assert!(!next.carries_on(&Sequence::new(Venue::BinanceUsdm)), "no book to go on with");
-        next.on_diff(futures(13, 18, 12));
-        assert!(next.carries_on(&gone) && gone.carries_on(&next));
-        next.carry_on(&gone);
-        assert_eq!(next.update_id(), 20);
-        assert_eq!(next.on_diff(futures(19, 20, 18)), Diff::Drop, "the book has it");
-        assert_eq!(next.on_diff(futures(21, 23, 20)), Diff::Apply);
-        assert_eq!(next.on_diff(futures(26, 27, 25)), Diff::Gap);
-        let mut late = live(30);
-        assert!(!late.carries_on(&gone), "21 to 28 are lost");
-        late.on_diff(futures(31, 32, 30));
-        assert!(!late.carries_on(&gone));
-    }
-
-    /// Before a snapshot's id diffs are dropped unseen; a hole among them is still a hole.
-    #[test]
-    fn a_hole_below_the_snapshot_breaks_the_run() {
-        let mut gone = Sequence::new(Venue::BinanceUsdm);
-        gone.on_diff(futures(9, 10, 8));
-        gone.on_snapshot(9);
-        let mut next = Sequence::new(Venue::BinanceUsdm);
-        next.on_diff(futures(9, 10, 8));
-        next.on_snapshot(40);
-        assert!(!next.carries_on(&gone), "nothing has proven the book yet");
-        gone.on_diff(futures(9, 10, 8));
-        assert!(next.carries_on(&gone));
-        assert_eq!(next.on_diff(futures(21, 22, 20)), Diff::Drop);
-        assert!(!next.carries_on(&gone));
-    }
-
-    #[test]
-    fn silence_ends_with_the_next_diff() {
-        let mut s = Sequence::new(Venue::BinanceSpot);
-        s.on_diff(spot(1, 2));
-        s.on_snapshot(2);
-        s.on_silence();
-        assert_eq!(s.state(), BookState::Stale);
-        assert_eq!(s.on_diff(spot(3, 4)), Diff::Apply);
-        assert_eq!(s.state(), BookState::Live);
-    }
-}
+mod tests;

@@ -28,6 +28,8 @@ pub enum Fault {
     Delay,
     /// A diff's JSON is cut in the middle, the WebSocket frame is sound.
     Malformed,
+    /// A diff whose last id is [`MISNUMBER`] times too large.
+    Misnumbered,
     /// One stream falls silent for a while, the others go on.
     Silence,
     /// The server closes with a close frame.
@@ -65,6 +67,9 @@ pub enum Fault {
     HalfBody,
 }
 
+/// What a misnumbered diff's last id is multiplied by.
+pub const MISNUMBER: u64 = 1_000;
+
 /// Where a fault can strike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -78,12 +83,13 @@ pub enum Place {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 21] = [
+    pub const ALL: [Fault; 22] = [
         Fault::Drop,
         Fault::Duplicate,
         Fault::Reorder,
         Fault::Delay,
         Fault::Malformed,
+        Fault::Misnumbered,
         Fault::Silence,
         Fault::Close,
         Fault::Reset,
@@ -105,9 +111,13 @@ impl Fault {
     /// Where it strikes.
     pub const fn place(self) -> Place {
         match self {
-            Fault::Drop | Fault::Duplicate | Fault::Reorder | Fault::Delay | Fault::Malformed | Fault::Silence => {
-                Place::Diff
-            }
+            Fault::Drop
+            | Fault::Duplicate
+            | Fault::Reorder
+            | Fault::Delay
+            | Fault::Malformed
+            | Fault::Misnumbered
+            | Fault::Silence => Place::Diff,
             Fault::Close
             | Fault::Reset
             | Fault::Freeze

@@ -1,5 +1,5 @@
 //! One connection with faults: frames go in, what the client gets comes out. Virtual time, no socket.
-use super::{Fault, Injector, Place, Strike};
+use super::{Fault, Injector, MISNUMBER, Place, Strike};
 use crate::dialect;
 use crate::market::OutFrame;
 use std::collections::{BTreeMap, VecDeque};
@@ -129,6 +129,10 @@ impl Link {
             }
             Fault::Silence => {
                 self.silent.insert(Arc::clone(&frame.stream), now_ns + strike.lasts_ns);
+            }
+            Fault::Misnumbered => {
+                let [id, wrong] = [frame.last_id, frame.last_id * MISNUMBER].map(|id| format!("\"u\":{id},"));
+                out.push(Delivery::Text(frame.text.replacen(&id, &wrong, 1)));
             }
             _ => {
                 let half: String = frame.text.chars().take(frame.text.len() / 2).collect();

@@ -5,6 +5,7 @@ use tickerml_core::event::{BookState, Message, Row, RowKind};
 use tickerml_core::market::{Gap, Line, Market as Books, Visitor};
 use tickerml_core::tape::{Record, RestHead};
 use tickerml_feed::tape_port::OwnedRecord;
+use tickerml_venue::faults::MISNUMBER;
 use tickerml_venue::market::Market;
 
 /// Applies rows and remembers, for each instrument, which record its book stands at.
@@ -94,9 +95,15 @@ impl Reader {
             let at = self.applied.at[&(index as u16)];
             let id = self.ids[&at];
             let number = market.find(&line.instrument.symbol).expect("listed");
+            let last_id = market.listings()[number].history().last_id();
+            if id > last_id {
+                // A diff with a wrong number is believed until the next one, which does not fit it.
+                assert!(id / MISNUMBER <= last_id, "{id} lies ahead of the venue");
+                continue;
+            }
             let Some(truth) = market.book_at(number, id) else {
                 // A snapshot with a false id of long ago is believed until the first diff, which does not fit it.
-                assert!(id < market.listings()[number].history().last_id(), "{id} lies ahead of the venue");
+                assert!(id < last_id, "{id} lies ahead of the venue");
                 continue;
             };
             let (tick, lot) = (line.instrument.tick, line.instrument.lot);

@@ -3,6 +3,7 @@ use crate::reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tickerml_core::event::BookState;
+use tickerml_core::market::Want;
 use tickerml_feed::clock::{Anchor, Wall};
 use tickerml_feed::config::FeedConfig;
 use tickerml_feed::rest::RestAnswer;
@@ -130,8 +131,23 @@ impl World {
             self.feed.tick(self.now_ns);
             self.act();
             self.reader.read(&self.feed.tape().records, &self.market);
+            self.resync();
             self.agree();
             assert_eq!(self.feed.fatal(), None, "seed {}", self.seed);
+        }
+    }
+
+    /// The reader's wishes reach the feed, as an engine's do: only who applies a diff sees that it crosses the book.
+    fn resync(&mut self) {
+        let mut ids = Vec::new();
+        self.reader.books.hand_wants(|Want::Resync { instrument, .. }| {
+            ids.push(instrument.clone());
+            true
+        });
+        for id in ids {
+            if matches!(self.feed.book_state(&id), Some(BookState::Live | BookState::Stale)) {
+                self.feed.command("resync", &id, self.now_ns).expect("a book of the plan");
+            }
         }
     }
 
