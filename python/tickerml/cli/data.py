@@ -155,7 +155,7 @@ def _verify_text(result: dict[str, Any]) -> str:
     for row in result["instruments"]:
         lines.append(
             f"{row['instrument']}: {row['updates']} updates, {row['trades']} trades, {len(row['gaps'])} gaps, "
-            f"{row['trade_id_gaps']} trade ids missing, {row['crossed']} crossed"
+            f"{row['trade_id_gaps']} trade ids missing, {row['repeats']} repeated, {row['crossed']} crossed"
         )
     return "\n".join([*lines, "ok" if result["ok"] else "not ok"])
 

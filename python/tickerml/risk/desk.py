@@ -112,7 +112,20 @@ class Line:
     `open_qty` and `open_worth` are indexed by side: 1 buys, -1 (the last) sells.
     """
 
-    __slots__ = ("_dollars", "ask", "bid", "block", "held_worth", "open_qty", "open_worth", "position", "terms")
+    __slots__ = (
+        "_dollars",
+        "_held",
+        "_short",
+        "ask",
+        "bid",
+        "block",
+        "held_worth",
+        "in_dollars",
+        "open_qty",
+        "open_worth",
+        "position",
+        "terms",
+    )
 
     def __init__(self, i: int, terms: Terms, view: View, portfolio: Account) -> None:
         self.terms = terms
@@ -123,7 +136,11 @@ class Line:
         self.open_qty = [0, 0, 0]
         self.open_worth = [0, 0, 0]
         self.held_worth = terms.worth(self.near(0), abs(self.position)) if self.position else 0
-        self.block = self._block(view.state.item(i), view.age_ns.item(i))
+        state, age_ns = view.state.item(i), view.age_ns.item(i)
+        self.block = self._block(state, age_ns) if state != LIVE or age_ns > terms.age_ns_max else None
+        self.in_dollars = portfolio.dollars(MONEY_ONE, terms.quote) == MONEY_ONE
+        self._held = -1
+        self._short: tuple[int, Refusal | None] = (0, None)
 
     def near(self, px: int) -> int:
         """The price given, or about the mid where there is none."""
@@ -136,15 +153,34 @@ class Line:
     def with_order(self, side: int, worth: int) -> int:
         """Dollars held and open on the larger side, counting one more order."""
         mine, theirs = self.open_worth[side] + worth, self.open_worth[-side]
-        amount = self.held_worth + (mine if mine > theirs else theirs)
-        return self._dollars(amount, self.terms.quote)
+        return self.dollars(self.held_worth + (mine if mine > theirs else theirs))
 
-    def _block(self, state: int, age: int) -> Refusal | None:
+    def dollars(self, amount: int) -> int:
+        """An amount of the quote currency in dollars."""
+        return amount if self.in_dollars else self._dollars(amount, self.terms.quote)
+
+    def short(self, qty: int, portfolio: Account) -> Refusal | None:
+        """Spot sells what is held: bought here, or in the base currency's starting balance. A ladder asks it for the same
+        quantity at every price: the answer is kept.
+        """
+        selling = self.open_qty[-1] + qty
+        if self._short[0] != selling:
+            info = self.terms.info
+            if self._held < 0:
+                owned = portfolio.cash_e18(info.base) * POW10[info.qty_precision] // MONEY_ONE
+                self._held = max(self.position + owned, 0)
+            found = None
+            if selling > self._held:
+                unit = f"10^-{info.qty_precision} {info.base}"
+                found = Reason.SHORT_SPOT, f"sells {selling} of {self._held} held ({unit})"
+            self._short = selling, found
+        return self._short[1]
+
+    def _block(self, state: int, age_ns: int) -> Refusal:
         if state != LIVE:
             return Reason.BOOK_NOT_LIVE, f"the book is {STATES[state]}"
-        if age > self.terms.age_ns_max:
-            return Reason.BOOK_OLD, f"last frame {age // 1_000_000} ms ago, limit {self.terms.age_ns_max // 1_000_000}"
-        return None
+        limit_ms = self.terms.age_ns_max // 1_000_000
+        return Reason.BOOK_OLD, f"last frame {age_ns // 1_000_000} ms ago, limit {limit_ms}"
 
 
 class Desk:
@@ -167,13 +203,15 @@ class Desk:
     def refusal(self, intent: Intent) -> Refusal | None:
         """The first rule that the intent breaks; None lets it through."""
         kind, i, side, px, qty, _, _ = intent
-        terms = self._keeper.terms
-        if not 0 <= i < len(terms):
-            return Reason.UNKNOWN_INSTRUMENT, f"instrument {i} of {len(terms)}"
+        line = self._lines.get(i)
+        if line is None:
+            count = len(self._keeper.terms)
+            if not 0 <= i < count:
+                return Reason.UNKNOWN_INSTRUMENT, f"instrument {i} of {count}"
+            line = self._line(i)
         market = kind == MARKET
         if kind not in INTENT_KINDS or kind == CANCEL or side not in (1, -1) or qty <= 0 or (px <= 0 and not market):
             return Reason.BAD_INTENT, f"kind {kind} side {side} price {px} quantity {qty}"
-        line = self._lines.get(i) or self._line(i)
         if line.block and not self._keeper.limits.any_book:
             return line.block
         if market:
@@ -195,34 +233,35 @@ class Desk:
         """Quantity and price x quantity by side; worth is taken of the sums."""
         lines = self._lines
         for order in orders:
-            i, side, leaves = order.instrument, order.side, order.leaves
-            line = lines.get(i) or self._line(i)
+            side, leaves = order.side, order.leaves
+            line = lines.get(order.instrument) or self._line(order.instrument)
             line.open_qty[side] += leaves
             line.open_worth[side] += (order.px or line.near(0)) * leaves
         for line in lines.values():
-            for side in (1, -1):
-                if line.open_qty[side]:
-                    line.open_worth[side] = line.terms.worth_of(line.open_worth[side], line.open_qty[side])
+            qty, worth = line.open_qty, line.open_worth
+            worth[1], worth[-1] = line.terms.worth_of(worth[1], qty[1]), line.terms.worth_of(worth[-1], qty[-1])
 
     def _money(self, line: Line, side: int, px: int, qty: int, worth: int) -> Refusal | None:
         """Size, breaker, position, balance. An order that, after all open ones of its side, only closes passes after
         size.
         """
-        dollars = self._portfolio.dollars
-        quote = line.terms.quote
-        if dollars(worth, quote) < self._keeper.order_min_e18:
-            return Reason.ORDER_TOO_SMALL, f"worth {_show(worth)} {quote}, minimum {_show(self._keeper.order_min_e18)}"
+        keeper, terms = self._keeper, line.terms
+        if line.dollars(worth) < keeper.order_min_e18:
+            least = _show(keeper.order_min_e18)
+            return Reason.ORDER_TOO_SMALL, f"worth {_show(worth)} {terms.quote}, minimum {least}"
         after = side * line.position + line.open_qty[side] + qty
         if after <= 0:
             return None
-        if self._keeper.tripped:
-            return Reason.DRAWDOWN, f"the breaker opened at {self._keeper.tripped_ts_ns}; only reducing orders pass"
-        reached = dollars(line.terms.worth(px, after), quote)
+        if keeper.tripped:
+            return Reason.DRAWDOWN, f"the breaker opened at {keeper.tripped_ts_ns}; only reducing orders pass"
+        reached = line.dollars(terms.worth(px, after))
         if reached > self._worth_max:
             return Reason.POSITION_LIMIT, f"would be worth {_show(reached)}, limit {_show(self._worth_max)}"
-        if not line.terms.spot:
+        if not terms.spot:
             return self._margin(line, side, worth)
-        return self._cash(line, worth) if side > 0 else self._short(line, qty)
+        if side > 0:
+            return self._cash(line, worth)
+        return None if keeper.limits.short_spot else line.short(qty, self._portfolio)
 
     def _cash(self, line: Line, worth: int) -> Refusal | None:
         """All open spot buys in the currency, with a taker's fee, against its cash."""
@@ -235,17 +274,6 @@ class Desk:
         cash = self._portfolio.cash_e18(quote)
         if needed > cash:
             return Reason.BALANCE, f"needs {_show(needed)} {quote} with open orders and fee, has {_show(cash)}"
-        return None
-
-    def _short(self, line: Line, qty: int) -> Refusal | None:
-        """Spot sells what is held: bought here, or in the base currency's starting balance."""
-        if self._keeper.limits.short_spot:
-            return None
-        info = line.terms.info
-        held = line.position + self._portfolio.cash_e18(info.base) * POW10[info.qty_precision] // MONEY_ONE
-        selling = line.open_qty[-1] + qty
-        if selling > held:
-            return Reason.SHORT_SPOT, f"sells {selling} of {held} held (10^-{info.qty_precision} {info.base})"
         return None
 
     def _margin(self, line: Line, side: int, worth: int) -> Refusal | None:

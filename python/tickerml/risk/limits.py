@@ -19,6 +19,7 @@ from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Refused, 
 
 __all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
+_new = tuple.__new__
 _NOTHING: Final[tuple[Sequence[Intent], Sequence[Refused]]] = ((), ())
 
 
@@ -105,7 +106,7 @@ class Risk:
             if refusal is None:
                 approved.append(intent)
             else:
-                refused.append(Refused(intent, refusal[0], refusal[1]))
+                refused.append(_new(Refused, (intent, *refusal)))
         return approved, refused
 
     def _watch(self, view: View, portfolio: Account) -> None:
