@@ -61,8 +61,6 @@ class Rules(Protocol):
     @property
     def position_frac_max(self) -> Fraction: ...
     @property
-    def short_spot(self) -> bool: ...
-    @property
     def leverage_max(self) -> Fraction: ...
     @property
     def any_book(self) -> bool: ...
@@ -86,8 +84,9 @@ class Keeper(Protocol):
 class Terms:
     """What never changes about an instrument: how to value it, and how old its book may be."""
 
-    def __init__(self, info: InstrumentInfo, book_age_ms_max: int) -> None:
+    def __init__(self, info: InstrumentInfo, book_age_ms_max: int, short_spot: bool) -> None:
         self.info = info
+        self.short_spot = short_spot
         self.quote = info.quote
         self.spot = info.kind == "spot"
         self.inverse = info.kind == "inverse"
@@ -160,9 +159,12 @@ class Line:
         return amount if self.in_dollars else self._dollars(amount, self.terms.quote)
 
     def short(self, qty: int, portfolio: Account) -> Refusal | None:
-        """Spot sells what is held: bought here, or in the base currency's starting balance. A ladder asks it for the same
-        quantity at every price: the answer is kept.
+        """Spot sells what is held: bought here, or in the base currency's starting balance.
+
+        A ladder asks it for the same quantity at every price: the answer is kept.
         """
+        if self.terms.short_spot:
+            return None
         selling = self.open_qty[-1] + qty
         if self._short[0] != selling:
             info = self.terms.info
@@ -259,9 +261,7 @@ class Desk:
             return Reason.POSITION_LIMIT, f"would be worth {_show(reached)}, limit {_show(self._worth_max)}"
         if not terms.spot:
             return self._margin(line, side, worth)
-        if side > 0:
-            return self._cash(line, worth)
-        return None if keeper.limits.short_spot else line.short(qty, self._portfolio)
+        return self._cash(line, worth) if side > 0 else line.short(qty, self._portfolio)
 
     def _cash(self, line: Line, worth: int) -> Refusal | None:
         """All open spot buys in the currency, with a taker's fee, against its cash."""

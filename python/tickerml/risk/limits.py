@@ -77,7 +77,8 @@ class Risk:
     ) -> None:
         ages = book_age_ms_max or {}
         self.limits = limits
-        self.terms = tuple(Terms(info, ages.get(info.id, limits.book_age_ms_max)) for info in instruments)
+        age_ms_max, short = limits.book_age_ms_max, limits.short_spot
+        self.terms = tuple(Terms(info, ages.get(info.id, age_ms_max), short) for info in instruments)
         self.order_min_e18 = int(limits.order_quote_min * MONEY_ONE)
         self.tripped = False
         self.tripped_ts_ns = 0
