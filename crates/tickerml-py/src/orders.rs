@@ -6,6 +6,7 @@ use tickerml_core::market::Gap as CoreGap;
 use tickerml_core::sim::{self, Known, OrderKind, Request, Side};
 
 /// An own order that has not ended.
+#[derive(Clone, Copy, PartialEq)]
 #[pyclass(frozen, get_all, module = "tickerml._native")]
 pub struct Order {
     order_id: u64,

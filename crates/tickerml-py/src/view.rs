@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString, PyTuple};
 use tickerml_core::feature::{DEPTH, FEATURES};
 use tickerml_core::session::{self, Seen, ViewCause};
+use tickerml_core::sim;
 
 /// Sets of arrays that are kept for use again: one with the caller, one being filled, and one to spare.
 const POOL_MAX: usize = 3;
@@ -47,12 +48,21 @@ pub struct Pool {
     arrays: Vec<Arrays>,
     nothing: Py<PyTuple>,
     instruments: usize,
+    open: Open,
+}
+
+/// Own orders as they were last seen. Most steps change none of them, and then the next view has the same tuple.
+struct Open {
+    orders: Vec<Order>,
+    tuple: Py<PyTuple>,
 }
 
 impl Pool {
     /// No arrays yet.
     pub fn new(py: Python<'_>) -> Self {
-        Pool { arrays: Vec::new(), nothing: PyTuple::empty(py).unbind(), instruments: 0 }
+        let nothing = PyTuple::empty(py).unbind();
+        let open = Open { orders: Vec::new(), tuple: nothing.clone_ref(py) };
+        Pool { arrays: Vec::new(), nothing, instruments: 0, open }
     }
 
     /// The session's view as a Python object.
@@ -65,7 +75,8 @@ impl Pool {
         let at = free.map_or_else(|| self.make(py), Ok)?;
         let arrays = &self.arrays[at];
         arrays.fill(py, &from.seen);
-        Py::new(py, arrays.view(py, from, &self.nothing)?)
+        let orders = self.open.tuple(py, &from.orders)?;
+        Py::new(py, arrays.view(py, from, orders, &self.nothing)?)
     }
 
     /// New arrays; gives their place.
@@ -76,6 +87,18 @@ impl Pool {
         }
         self.arrays.push(made);
         Ok(self.arrays.len() - 1)
+    }
+}
+
+impl Open {
+    fn tuple(&mut self, py: Python<'_>, now: &[sim::Order]) -> PyResult<Py<PyTuple>> {
+        let same = self.orders.len() == now.len() && self.orders.iter().zip(now).all(|(was, is)| *was == Order::from(is));
+        if !same {
+            self.orders.clear();
+            self.orders.extend(now.iter().map(Order::from));
+            self.tuple = tuple_of(py, &self.orders, |_, order| *order)?;
+        }
+        Ok(self.tuple.clone_ref(py))
     }
 }
 
@@ -98,7 +121,13 @@ impl Arrays {
             && is_alone(&self.state)
     }
 
-    fn view(&self, py: Python<'_>, from: &session::View, nothing: &Py<PyTuple>) -> PyResult<View> {
+    fn view(
+        &self,
+        py: Python<'_>,
+        from: &session::View,
+        orders: Py<PyTuple>,
+        nothing: &Py<PyTuple>,
+    ) -> PyResult<View> {
         let or_nothing = |empty: bool, make: &dyn Fn() -> PyResult<Py<PyTuple>>| {
             if empty { Ok(nothing.clone_ref(py)) } else { make() }
         };
@@ -115,7 +144,7 @@ impl Arrays {
             state: self.state.clone_ref(py),
             age_ns: self.age_ns.clone_ref(py),
             mark_e8: self.mark_e8.clone_ref(py),
-            orders: or_nothing(from.orders.is_empty(), &|| tuple_of(py, &from.orders, |_, o| Order::from(o)))?,
+            orders,
             fills: or_nothing(quiet, &|| {
                 let fills: Vec<_> = from.reports.iter().filter_map(|r| r.fill.as_ref()).collect();
                 tuple_of(py, &fills, |n, f| Fill::new(f, n as u32))

@@ -40,6 +40,8 @@ class Reason(StrEnum):
 
 
 Refusal = tuple[Reason, str]
+Sums = dict[tuple[int, int], tuple[int, int, int]]
+"""Open orders by instrument and side: quantity, sum of price x quantity, and the quantity that has no price."""
 
 
 class Account(Protocol):
@@ -75,10 +77,21 @@ class Keeper(Protocol):
     def terms(self) -> Sequence[Terms]: ...
     @property
     def order_min_e18(self) -> int: ...
+    def open_sums(self, orders: Sequence[Order]) -> Sums: ...
     @property
     def tripped(self) -> bool: ...
     @property
     def tripped_ts_ns(self) -> int: ...
+
+
+def sums(orders: Sequence[Order]) -> Sums:
+    """What is open, added up."""
+    out: Sums = {}
+    for order in orders:
+        key, leaves, px = (order.instrument, order.side), order.leaves, order.px
+        qty, px_qty, unpriced = out.get(key, (0, 0, 0))
+        out[key] = qty + leaves, px_qty + px * leaves, unpriced + (0 if px else leaves)
+    return out
 
 
 class Terms:
@@ -86,9 +99,9 @@ class Terms:
 
     def __init__(self, info: InstrumentInfo, book_age_ms_max: int, short_spot: bool) -> None:
         self.info = info
-        self.short_spot = short_spot
         self.quote = info.quote
         self.spot = info.kind == "spot"
+        self.sells_held = self.spot and not short_spot
         self.inverse = info.kind == "inverse"
         self.age_ns_max = book_age_ms_max * 1_000_000
         self.fee_e6 = math.ceil(info.taker_bps * 100)
@@ -163,8 +176,6 @@ class Line:
 
         A ladder asks it for the same quantity at every price: the answer is kept.
         """
-        if self.terms.short_spot:
-            return None
         selling = self.open_qty[-1] + qty
         if self._short[0] != selling:
             info = self.terms.info
@@ -216,6 +227,8 @@ class Desk:
             return Reason.BAD_INTENT, f"kind {kind} side {side} price {px} quantity {qty}"
         if line.block and not self._keeper.limits.any_book:
             return line.block
+        if side < 0 and line.terms.sells_held and (short := line.short(qty, self._portfolio)):
+            return short
         if market:
             px = line.ask if side > 0 else line.bid
             if px <= 0:
@@ -232,16 +245,11 @@ class Desk:
         return line
 
     def _count_open(self, orders: Sequence[Order]) -> None:
-        """Quantity and price x quantity by side; worth is taken of the sums."""
-        lines = self._lines
-        for order in orders:
-            side, leaves = order.side, order.leaves
-            line = lines.get(order.instrument) or self._line(order.instrument)
-            line.open_qty[side] += leaves
-            line.open_worth[side] += (order.px or line.near(0)) * leaves
-        for line in lines.values():
-            qty, worth = line.open_qty, line.open_worth
-            worth[1], worth[-1] = line.terms.worth_of(worth[1], qty[1]), line.terms.worth_of(worth[-1], qty[-1])
+        """Worth is taken of the sums; a market order on its way has no price but the touch's."""
+        for (i, side), (qty, px_qty, unpriced) in self._keeper.open_sums(orders).items():
+            line = self._lines.get(i) or self._line(i)
+            line.open_qty[side] = qty
+            line.open_worth[side] = line.terms.worth_of(px_qty + (unpriced and line.near(0) * unpriced), qty)
 
     def _money(self, line: Line, side: int, px: int, qty: int, worth: int) -> Refusal | None:
         """Size, breaker, position, balance. An order that, after all open ones of its side, only closes passes after
@@ -261,7 +269,7 @@ class Desk:
             return Reason.POSITION_LIMIT, f"would be worth {_show(reached)}, limit {_show(self._worth_max)}"
         if not terms.spot:
             return self._margin(line, side, worth)
-        return self._cash(line, worth) if side > 0 else line.short(qty, self._portfolio)
+        return self._cash(line, worth) if side > 0 else None
 
     def _cash(self, line: Line, worth: int) -> Refusal | None:
         """All open spot buys in the currency, with a taker's fee, against its cash."""

@@ -14,8 +14,8 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
-from tickerml.risk.desk import Account, Desk, Reason, Terms
-from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Refused, View
+from tickerml.risk.desk import Account, Desk, Reason, Sums, Terms, sums
+from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
 
 __all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
@@ -82,6 +82,13 @@ class Risk:
         self.order_min_e18 = int(limits.order_quote_min * MONEY_ONE)
         self.tripped = False
         self.tripped_ts_ns = 0
+        self._open: tuple[Sequence[Order], Sums] = ((), {})
+
+    def open_sums(self, orders: Sequence[Order]) -> Sums:
+        """Open orders added up; views between which none of them changed share one tuple, and so one sum."""
+        if self._open[0] is not orders:
+            self._open = orders, sums(orders)
+        return self._open[1]
 
     def check(
         self, intents: Sequence[Intent], view: View, portfolio: Account

@@ -68,9 +68,10 @@ class Tally:
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Counts one step."""
-        cancels = sum(1 for intent in approved if intent[0] == CANCEL)
-        self.cancels += cancels
-        self.orders += len(approved) - cancels
+        if approved:
+            cancels = sum(1 for intent in approved if intent[0] == CANCEL)
+            self.cancels += cancels
+            self.orders += len(approved) - cancels
         self.refused += len(refused)
         self.fills += len(view.fills)
         self.reports += len(view.reports)
