@@ -6,7 +6,6 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 
 from __future__ import annotations
 
-import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -57,14 +56,11 @@ class Desk:
         import numpy  # noqa: F401 - views hold its arrays: loading it is no work of the engine's
 
         sinks: Sink = Sinks([self.tally, *self.sinks])
-        # What is loaded by now stays: the collector need not walk it again and again while steps are taken.
-        gc.freeze()
         begin = time.thread_time()
         try:
             engine.run(session, self.policy, self.risk, self.portfolio, watch(sinks) if watch else sinks)
         finally:
             self.engine_cpu_s = time.thread_time() - begin
-            gc.unfreeze()
 
     def close(self) -> None:
         """Closes every sink."""

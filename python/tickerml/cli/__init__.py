@@ -11,17 +11,16 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
+GC_THRESHOLD = 50_000
+"""Objects made before the young ones are looked through; Python's own 700 cost a backtest an eighth of its time."""
+
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """The console script: runs a command and exits with the contract's code; a mistake gets one line, no traceback."""
     if argv is None:
-        # The process is ours, and what is imported here stays to its end: garbage is not looked for in it.
-        gc.disable()
-        from tickerml.cli.root import execute
-
-        gc.freeze()
-        gc.enable()
-        sys.exit(execute(sys.argv[1:]))
+        # The process is ours: what it imports stays to its end, and its steps make no cycles.
+        gc.set_threshold(GC_THRESHOLD)
+        argv = sys.argv[1:]
     from tickerml.cli.root import execute
 
     sys.exit(execute(list(argv)))
