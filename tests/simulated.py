@@ -123,10 +123,15 @@ def columns(market: Market) -> tuple[Any, ...]:
 
 
 def native_session(market: Market, **changed: Any) -> Any:
-    """A backtest of the market by the native module, its settings changed where asked."""
+    """A backtest of the market by the native module, its settings changed where asked.
+
+    `latencies` among the settings are the columns of a latency file.
+    """
     from tickerml import _native
 
-    return _native.Session.backtest([columns(market)], json.dumps({**market.settings, **changed}))
+    settings = {**market.settings, **changed}
+    latencies = settings.pop("latencies", None)
+    return _native.Session.backtest([columns(market)], json.dumps(settings), latencies=latencies)
 
 
 def as_plain(view: Any) -> View:

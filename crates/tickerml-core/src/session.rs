@@ -237,7 +237,7 @@ impl Session {
         for request in approved {
             self.digest.asked(request);
             self.stats.orders += u64::from(matches!(request, Request::New { .. }));
-            ids.push(self.sim.send(*request, sent_ns, &self.market.lines));
+            ids.push(self.sim.send(*request, sent_ns, &self.market.lines, self.view.pos));
         }
         for reason in refused {
             self.stats.refused += 1;

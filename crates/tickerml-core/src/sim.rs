@@ -21,16 +21,18 @@ mod sorted;
 mod stand;
 mod timeline;
 mod touch;
+mod wire;
 
 pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
 pub use fee::Fees;
-pub use latency::{Latency, Wire};
+pub use latency::{Entry, Latency, Recorded};
 pub use order::{AHEAD_UNKNOWN, CANCEL, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Request, Side};
 pub use queue::{Curve, Place, QueueModel};
 pub use sorted::clock_offset_ns;
+pub use wire::Wire;
 
-use crate::event::{Message, Row, RowKind};
+use crate::event::{BookState, Message, Row, RowKind};
 use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
 use crate::units::{POW10, UNDEF_TS_NS};
@@ -120,8 +122,8 @@ impl Sim {
         self.find_due();
     }
 
-    /// Sends a request at `sent_ns`. Returns the id of the order that it makes or names.
-    pub fn send(&mut self, request: Request, sent_ns: i64, lines: &[Line]) -> u64 {
+    /// Sends a request at `sent_ns`; `pos` is the last record consumed. Returns the id of the order that it makes or names.
+    pub fn send(&mut self, request: Request, sent_ns: i64, lines: &[Line], pos: u64) -> u64 {
         let (id, instrument, asked) = match request {
             Request::New { instrument, kind, side, px, qty, tag } => {
                 let id = self.next_order_id;
@@ -159,13 +161,23 @@ impl Sim {
             },
         };
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
-        let entry_ns = self.desk.rules.latency.entry_ns(line.instrument.venue);
-        let venue = self.at(instrument);
-        if !venue.stand.is_awake() {
-            venue.wake(line);
+        match self.desk.rules.latency.entry(line.instrument.venue, instrument, sent_ns) {
+            Entry::Arrives(entry_ns) => {
+                let venue = self.at(instrument);
+                if !venue.stand.is_awake() {
+                    venue.wake(line);
+                }
+                venue.stand.send(sent_ns + entry_ns, id, asked);
+                self.find_due();
+            }
+            Entry::Refused(after_ns) => {
+                let kind = match asked {
+                    Asked::New => ReportKind::Rejected,
+                    Asked::Cancel(_) => ReportKind::CancelRejected,
+                };
+                self.desk.turned_away(id, kind, sent_ns + after_ns, pos);
+            }
         }
-        venue.stand.send(sent_ns + entry_ns, id, asked);
-        self.find_due();
         id
     }
 
@@ -264,17 +276,21 @@ impl Visitor for Sim {
         let looks_ahead = self.ahead.is_some();
         let venue = self.at(message.instrument);
         let depth_ns = venue.timeline.depth_ns();
-        let place = if looks_ahead {
-            None
-        } else {
-            place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns)
-        };
-        let Some((at_ns, stream)) = place else {
+        let place = place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns);
+        if let Some((at_ns, Some(stream))) = place
+            && message.ts_event_ns != UNDEF_TS_NS
+            // Diffs that waited for a snapshot say nothing about the line.
+            && (stream == Stream::Trade || matches!(line.state, BookState::Live | BookState::Stale))
+        {
+            self.desk.rules.latency.heard(message.instrument, message.ts_recv_ns - at_ns);
+        }
+        let Some((at_ns, stream)) = place.filter(|_| !looks_ahead) else {
             for &row in rows {
                 line.book.apply(row);
             }
             return;
         };
+        let venue = &mut self.places[usize::from(message.instrument)];
         venue.timeline.settle(message.ts_recv_ns - reorder_ns);
         if !venue.stand.is_awake() && venue.timeline.is_awkward(at_ns, stream) {
             venue.wake(line);

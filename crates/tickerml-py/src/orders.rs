@@ -32,7 +32,7 @@ impl From<&sim::Order> for Order {
             state: match o.known {
                 Known::Pending => "pending",
                 Known::Resting => "resting",
-                Known::Cancelling | Known::Done => "cancelling",
+                Known::Cancelling => "cancelling",
             },
             ahead_qty: known_or_less(o.ahead_known()),
         }

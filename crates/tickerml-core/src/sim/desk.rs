@@ -1,9 +1,10 @@
 //! Our orders, and what passes between us and the simulated venues: requests out, reports back.
 use super::clock::ClockKind;
 use super::fee::Fees;
-use super::latency::{Latency, Wire};
+use super::latency::Latency;
 use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
 use super::queue::QueueModel;
+use super::wire::Wire;
 use crate::instrument::Instrument;
 use crate::units::notional;
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,9 @@ impl Desk {
             ReportKind::Rejected | ReportKind::Cancelled | ReportKind::Expired | ReportKind::Filled => {
                 self.orders.remove(at);
             }
-            ReportKind::CancelRejected if order.resting => order.known = Known::Resting,
+            // By then an order that has ended is forgotten: what is refused here never reached the venue.
+            ReportKind::CancelRejected if order.accepted => order.known = Known::Resting,
+            ReportKind::CancelRejected => order.known = Known::Pending,
             _ => {}
         }
     }
@@ -95,6 +98,13 @@ impl Desk {
     pub fn report(&mut self, at: usize, kind: ReportKind, reason: Reason, moment: Moment, i: &Instrument) {
         let report = news(&self.orders[at], kind, reason, moment.pos);
         self.send(report, moment, i);
+    }
+
+    /// A request reached nobody: the venue was down, and we hear of it at `at_ns`.
+    pub fn turned_away(&mut self, id: u64, kind: ReportKind, at_ns: i64, pos: u64) {
+        let Some(at) = self.find(id) else { return };
+        let report = news(&self.orders[at], kind, Reason::Overload, pos);
+        self.reports.send(report.instrument, at_ns, report);
     }
 
     /// Sends an answer that was made before the moment was known.
@@ -132,7 +142,8 @@ impl Desk {
     }
 
     fn send(&mut self, report: Report, moment: Moment, i: &Instrument) {
-        let at_ns = (moment.at_ns + self.rules.latency.response_ns(i.venue)).max(moment.known_ns);
+        let response_ns = self.rules.latency.response_ns(i.venue, report.instrument, moment.at_ns);
+        let at_ns = (moment.at_ns + response_ns).max(moment.known_ns);
         self.reports.send(report.instrument, at_ns, report);
     }
 

@@ -94,8 +94,6 @@ pub enum Known {
     Resting,
     /// A cancel is under way.
     Cancelling,
-    /// Filled, cancelled, expired or rejected.
-    Done,
 }
 
 /// An order, with the venue's truth and our knowledge of it apart.
@@ -215,6 +213,8 @@ pub enum Reason {
     Unsupported = 10,
     /// Price not above zero.
     Price = 11,
+    /// The venue took no requests at that moment: a row of a latency file says so.
+    Overload = 12,
 }
 
 impl Reason {
@@ -233,6 +233,7 @@ impl Reason {
             Reason::Remainder => "remainder",
             Reason::Unsupported => "unsupported",
             Reason::Price => "price",
+            Reason::Overload => "overload",
         }
     }
 }
