@@ -60,11 +60,15 @@ def wanted(view: Any, instrument: Any) -> list[Intent]:
     if view.cause == "stop" or UNDEF_I64 in (bid, ask):
         return []
     made: list[Intent] = [(Kind.CANCEL, 0, 1, 0, 0, 0, o.order_id) for o in view.orders if draw.chance(0.2)]
+    changed = [o for o in view.orders if draw.chance(0.1)]
+    made += [(Kind.AMEND, 0, o.side, o.px - o.side * instrument.tick, o.qty, 0, o.order_id) for o in changed]
+    if draw.chance(0.02):
+        made.append((Kind.CANCEL_ALL, 0, 1, 0, 0, 0, 0))
     for _ in range(draw.whole(0, 2)):
         side = draw.pick((1, -1))
         kind = draw.pick((Kind.POST_ONLY, Kind.POST_ONLY, Kind.LIMIT, Kind.IOC))
         px = (bid if side > 0 else ask) + side * instrument.tick * draw.whole(-2, 3 if kind == Kind.IOC else 0)
-        made.append((kind, 0, side, px, instrument.lot * draw.whole(1, 200), 0, 0))
+        made.append((kind, 0, side, px, instrument.lot * draw.whole(1, 200), 0, 0, draw.chance(0.1)))
     return made
 
 

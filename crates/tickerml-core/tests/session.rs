@@ -115,7 +115,7 @@ fn with(more: &str) -> Session {
 }
 
 fn order(kind: OrderKind, side: Side, px: i64, qty: i64) -> Request {
-    Request::New { instrument: 0, kind, side, px, qty, tag: 7 }
+    Request::New { instrument: 0, kind, side, px, qty, tag: 7, reduce_only: false }
 }
 
 /// Runs to the end; `decide` answers each view but the last.

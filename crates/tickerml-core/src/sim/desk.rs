@@ -66,6 +66,8 @@ pub(super) struct Moment {
 pub(super) struct Desk {
     /// Every order that has not ended for us, by id.
     pub orders: Vec<Order>,
+    /// What is held at the venues, by instrument, scaled.
+    pub positions: Vec<i64>,
     /// Reports under way to us.
     pub reports: Wire<Report>,
     pub rules: Rules,
@@ -87,9 +89,13 @@ impl Desk {
             ReportKind::Rejected | ReportKind::Cancelled | ReportKind::Expired | ReportKind::Filled => {
                 self.orders.remove(at);
             }
+            ReportKind::Amended => {
+                (order.px, order.qty) = (report.px, report.qty);
+                order.amended();
+            }
+            ReportKind::AmendRejected => order.amended(),
             // By then an order that has ended is forgotten: what is refused here never reached the venue.
-            ReportKind::CancelRejected if order.accepted => order.known = Known::Resting,
-            ReportKind::CancelRejected => order.known = Known::Pending,
+            ReportKind::CancelRejected => order.known = order.idle(),
             _ => {}
         }
     }
@@ -98,13 +104,6 @@ impl Desk {
     pub fn report(&mut self, at: usize, kind: ReportKind, reason: Reason, moment: Moment, i: &Instrument) {
         let report = news(&self.orders[at], kind, reason, moment.pos);
         self.send(report, moment, i);
-    }
-
-    /// A request reached nobody: the venue was down, and we hear of it at `at_ns`.
-    pub fn turned_away(&mut self, id: u64, kind: ReportKind, at_ns: i64, pos: u64) {
-        let Some(at) = self.find(id) else { return };
-        let report = news(&self.orders[at], kind, Reason::Overload, pos);
-        self.reports.send(report.instrument, at_ns, report);
     }
 
     /// Sends an answer that was made before the moment was known.
@@ -117,6 +116,7 @@ impl Desk {
     pub fn fill(&mut self, at: usize, px: i64, qty: i64, maker: bool, moment: Moment, i: &Instrument) -> bool {
         let order = &mut self.orders[at];
         order.venue_leaves -= qty;
+        let (instrument, bought) = (order.instrument, qty * order.side.sign());
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
         let mut report = news(order, kind, Reason::None, moment.pos);
@@ -137,6 +137,7 @@ impl Desk {
             cause_pos: moment.pos,
         });
         order.resting &= !done;
+        self.moved(instrument, bought);
         self.send(report, moment, i);
         done
     }
@@ -149,9 +150,9 @@ impl Desk {
 
     /// Orders of one side that rest at an instrument, best for the taker first, the earlier one first at one price.
     pub fn resting(&self, instrument: u16, side: Side, reaches: impl Fn(i64) -> bool) -> Vec<usize> {
-        let hit = |o: &Order| o.resting && o.instrument == instrument && o.side == side && reaches(o.px);
+        let hit = |o: &Order| o.resting && o.instrument == instrument && o.side == side && reaches(o.venue_px);
         let mut found: Vec<usize> = (0..self.orders.len()).filter(|&at| hit(&self.orders[at])).collect();
-        found.sort_by_key(|&at| (-self.orders[at].px * side.sign(), self.orders[at].id));
+        found.sort_by_key(|&at| (-self.orders[at].venue_px * side.sign(), self.orders[at].id));
         found
     }
 }
@@ -162,8 +163,8 @@ pub(super) fn news(order: &Order, kind: ReportKind, reason: Reason, pos: u64) ->
         tag: order.tag,
         instrument: order.instrument,
         side: order.side,
-        px: order.px,
-        qty: order.qty,
+        px: order.venue_px,
+        qty: order.venue_qty,
         leaves: order.venue_leaves,
         kind,
         reason,
