@@ -141,6 +141,10 @@ class Line:
         amount = self.held_worth + (mine if mine > theirs else theirs)
         return self._dollars(amount, self.terms.quote)
 
+    def reduces(self, side: int) -> bool:
+        """Whether a reduce-only order of this side is one: contracts only, and against what is held."""
+        return not self.terms.spot and side * self.position < 0
+
     def _block(self, state: int, age: int) -> Refusal | None:
         if state != LIVE:
             return Reason.BOOK_NOT_LIVE, f"the book is {STATES[state]}"
@@ -192,7 +196,7 @@ class Desk:
             if px <= 0:
                 return Reason.NO_PRICE, "the book has no price on the other side"
         worth = line.terms.worth(px, qty)
-        found = self._money(line, side, px, qty, worth, reduces=reduce_only and not line.terms.spot)
+        found = self._money(line, side, px, qty, worth, reduces=reduce_only and line.reduces(side))
         if found is None:
             line.open_qty[side] += qty
             line.open_worth[side] += worth
@@ -200,7 +204,7 @@ class Desk:
 
     def amend_refusal(self, intent: Intent) -> Refusal | None:
         """The same for an amendment: what the order would be, in the place of what it is. Less at the same price passes
-        like a cancel.
+        like a cancel, and so does what leaves nothing.
         """
         _, i, side, px, qty, _, order_id, _ = intent
         order = next((o for o in self._view.orders if o.order_id == order_id), None)
@@ -209,14 +213,14 @@ class Desk:
         if (i, side) != (order.instrument, order.side) or qty <= 0 or px <= 0:
             return Reason.BAD_INTENT, f"amends instrument {i} side {side} price {px} quantity {qty}, order {order_id}"
         line = self._lines.get(i) or self._line(i)
-        if px != order.px or qty > order.qty:
+        leaves = qty - order.qty + order.leaves
+        if leaves > 0 and (px != order.px or qty > order.qty):
             if line.block and not self._keeper.limits.any_book:
                 return line.block
-            was, leaves = line.terms.worth(order.px, order.leaves), qty - order.qty + order.leaves
-            worth = line.terms.worth(px, max(leaves, 0))
+            was, worth = line.terms.worth(order.px, order.leaves), line.terms.worth(px, leaves)
             line.open_qty[side] -= order.leaves
             line.open_worth[side] -= was
-            reduces = order.reduce_only or leaves <= 0
+            reduces = order.reduce_only and line.reduces(side)
             found = self._money(line, side, px, leaves, worth, reduces=reduces)
             line.open_qty[side] += order.leaves if found else leaves
             line.open_worth[side] += was if found else worth

@@ -76,12 +76,12 @@ impl Stand {
             desk.orders[at].resting = false;
             self.take_at_once(at, desk, moment, i);
         }
-        self.to_the_end(at, desk, i);
+        self.go_last(at, desk, i);
         self.settle(desk, moment, i);
     }
 
     /// The rest of an order goes to the end of its level.
-    fn to_the_end(&mut self, at: usize, desk: &mut Desk, i: &Instrument) {
+    fn go_last(&mut self, at: usize, desk: &mut Desk, i: &Instrument) {
         let place = if self.live { Place::behind(self.displayed(&desk.orders[at], i)) } else { Place::UNKNOWN };
         let order = &mut desk.orders[at];
         (order.resting, order.place) = (order.venue_leaves > 0, place);
