@@ -25,6 +25,9 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
   sent. Cancel-all ends what rests when it arrives. What is refused before the venue says `overload`.
 * An amendment to no more than is filled, or of a post-only to where it would take, cancels. Spot takes less only, in
   place; futures put what is amended at the end of the queue. Until it is answered `ahead` is not shown.
+* Orders are counted by the span of their arrival, amendments on futures alone; what is beyond is rejected there.
+* Orders of our own on the other side: a post-only that would meet one is rejected; of others what they reach expires
+  before their fills: all within their limit, or what is better than the last fill of one that filled whole.
 * Reduce-only looks at what was executed at the venue: a fill never goes beyond zero, what has nothing left to reduce is
   rejected or expires, after the fills of the same row. Spot has none.
 * `ahead` is shown for what the venue has said that it waits, -1 before and while it is unknown; rounded, halves up.
@@ -34,7 +37,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -47,6 +50,7 @@ from simulated import LIVE, Decide, Fill, Flag, Intent, Kind, Message, Report, R
 NEVER, HALF_LIFE_NS = 2**63 - 1, 5e9
 NS_KEYS = ("step", "decision", "entry", "response", "reorder", "base_latency")
 END_NS, REPORT_VIEWS_MAX, STALE = 60_000_000_000, 16, 4
+RATES = {"spot": [(10 * 10**9, 100)], "perpetual": [(10 * 10**9, 300), (60 * 10**9, 1200)]}
 ENDS = ("rejected", "cancelled", "expired", "filled")
 URGENT = ("rejected", "partially_filled", "filled")
 
@@ -108,6 +112,7 @@ class Reference:
         self.now = self.at = 0
         self.late_rows = self.position = self.held = self.cash_e18 = 0
         self.state = 0
+        self.rates: Counter[tuple[int, int]] = Counter()
 
     def run(self, messages: Iterable[Message], decide: Decide) -> None:
         """All messages, then what is under way."""
@@ -171,6 +176,7 @@ class Reference:
 
     def _send(self, intent: Intent, sent_ns: int) -> None:
         kind, _, side, px, qty, tag, order_id, *more = intent
+        known = (px, qty)
         named = [self.orders[order_id]] if order_id in self.orders else []
         if kind == Kind.CANCEL_ALL:
             named = list(self.orders.values())
@@ -194,9 +200,22 @@ class Reference:
         latency, arrives = self.ways.entry(sent_ns)
         if arrives:
             self.last_entry = max(self.last_entry, sent_ns + latency)
+            if no == "rejected" or (no == "amend_rejected" and not self.spot):
+                act = act if self._admits(self.last_entry) else (lambda o: self._one_too_many(o, no, known))
             return self._wait(self.last_entry, 1, (act, named[0] if named else None))
         for order in named:
             self._report(order, no, "overload", self.last[1], heard=sent_ns + latency)
+
+    def _admits(self, at: int) -> bool:
+        keys = [((at // span, span), most) for span, most in RATES["spot" if self.spot else "perpetual"]]
+        if any(self.rates[key] >= most for key, most in keys):
+            return False
+        self.rates.update(key for key, _ in keys)
+        return True
+
+    def _one_too_many(self, order: Order, no: str, known: tuple[int, int]) -> None:
+        ended = no == "amend_rejected" and not order.resting
+        self._report(order, no, "unknown_order" if ended else "order_rate", self.last[1], late=known if ended else None)
 
     def _receive(self) -> bool:
         report, fill = self.wire.popleft()
@@ -330,12 +349,15 @@ class Reference:
             reason = reason or "reduce_only"
         if not self.live and not waits:
             reason = reason or "no_book"
-        if self.live and takes and order.kind == Kind.POST_ONLY:
+        own = self._own_within(order, order.px)
+        if order.kind == Kind.POST_ONLY and (own or (self.live and takes)):
             reason = reason or "post_only_would_take"
         if reason:
             return self._report(order, "rejected", reason, self.last[1])
         if self.live and takes:
             self._take_at_once(order)
+        elif order.kind != Kind.FOK:
+            self._expire(own)
         if order.left and not self._room(order):
             self._report(order, "expired", "reduce_only", self.last[1])
         elif order.left and waits:
@@ -346,10 +368,27 @@ class Reference:
 
     def _take_at_once(self, order: Order) -> None:
         limit, whole = None if order.kind == Kind.MARKET else order.at_px, order.kind == Kind.FOK
-        if not whole or self._room(order) == order.left:
-            for px, qty in self._walk(-order.side, limit, self._room(order), whole=whole):
-                self._fill(order, px, qty, self.last[1])
+        room = self._room(order)
+        met = [] if whole and room != order.left else self._walk(-order.side, limit, room, whole=whole)
+        if met or not whole:
+            own = self._own_within(order, limit)
+            if sum(qty for _, qty in met) == room:
+                own = [o for o in own if (met[-1][0] - o.at_px) * order.side > 0]
+            self._expire(own)
+        for px, qty in met:
+            self._fill(order, px, qty, self.last[1])
         self._settle(self.last[1])
+
+    def _own_within(self, order: Order, limit: int | None) -> list[Order]:
+        """Ours on the other side that the order would meet, the best first."""
+        best_first = sorted(self._resting(-order.side), key=lambda o: (o.at_px * order.side, o.order_id))
+        anything = order.kind == Kind.MARKET or limit is None
+        return [o for o in best_first if anything or (limit - o.at_px) * order.side >= 0]
+
+    def _expire(self, own: list[Order]) -> None:
+        for order in own:
+            order.resting = False
+            self._report(order, "expired", "self_trade", self.last[1])
 
     def _to_the_end(self, order: Order) -> None:
         order.resting = order.left > 0
@@ -364,7 +403,8 @@ class Reference:
             return self._report(order, "amend_rejected", reason, pos)
         best = self._opposite(order)
         takes = self.live and best is not None and (px - best) * order.side >= 0
-        if qty <= filled or (takes and order.kind == Kind.POST_ONLY):
+        own = self._own_within(order, px)
+        if qty <= filled or ((takes or own) and order.kind == Kind.POST_ONLY):
             order.resting = False
             reason = "amend_below_filled" if qty <= filled else "post_only_would_take"
             return self._report(order, "cancelled", reason, pos)
@@ -374,6 +414,8 @@ class Reference:
             if takes:
                 order.resting = False
                 self._take_at_once(order)
+            else:
+                self._expire(own)
             self._to_the_end(order)
             self._settle(pos)
 

@@ -131,6 +131,37 @@ def test_reduce_only_never_goes_beyond_zero() -> None:
     assert told(spot([], {10.0: [sell]})) == [(1, "rejected", "unsupported")], "spot has no such order"
 
 
+def test_what_an_order_reaches_of_our_own_expires() -> None:
+    """Ours sell at 100, 101 and 102, the market 5 at 101: a buy of 3 is whole at 101 and reaches the one at 100 alone."""
+    ours = [limit(-1, px) for px in (100, 101, 102)]
+    for qty, ended in ((3, [1]), (9, [1, 2, 3])):
+        views, _ = by_hand([], {10.0: ours, 100.0: [limit(1, 102, qty)]}, **QUICK)
+        expired = [(order, reason) for order, kind, reason in told(views) if kind == "expired"]
+        assert expired == [(order, "self_trade") for order in ended]
+        assert sum(f.qty for view in views for f in view.fills) == min(qty, 5)
+    views, _ = by_hand([], {10.0: ours, 100.0: [limit(1, 100, 3)]}, **QUICK)
+    assert told(views)[3:] == [(1, "expired", "self_trade"), (4, "accepted", "")], "inside the spread too"
+    views, _ = by_hand(
+        [], {10.0: ours, 100.0: [(Kind.POST_ONLY, 0, 1, 100, 1, 0, 0), (Kind.FOK, 0, 1, 101, 9, 0, 0)]}, **QUICK
+    )
+    assert told(views)[3:] == [(4, "rejected", "post_only_would_take"), (5, "expired", "no_liquidity")]
+
+
+def test_orders_beyond_the_venues_rate_are_rejected_when_they_arrive() -> None:
+    """Spot: 100 in 10 s of the clock, cancels and amendments free; futures: 300, amendments counted."""
+    sent = {10.0: [limit(1, 90)] * 99, 20.0: [amend(1, 90, 0), cancel(2), limit(1, 90), limit(1, 90)]}
+    assert told(spot([], sent))[-1] == (101, "rejected", "order_rate")
+    sent = {10.0: [limit(1, 90)] * 299, 20.0: [amend(1, 91, 1), amend(2, 91, 1), limit(1, 90)]}
+    views, _ = by_hand([], sent, **QUICK)
+    assert told(views)[-3:] == [
+        (1, "amended", ""),
+        (2, "amend_rejected", "order_rate"),
+        (300, "rejected", "order_rate"),
+    ]
+    views, _ = by_hand([], {10.0: [limit(1, 90)] * 400}, exchange="no_partial", report_rule="venue")
+    assert {kind for _, kind, _ in told(views)} == {"accepted"}, "hftbacktest's venue checks nothing"
+
+
 @pytest.mark.parametrize("exchange", ["no_partial", "partial"])
 def test_hftbacktests_amendment_keeps_its_place_only_for_no_more_at_the_same_price(exchange: str) -> None:
     more = [message(50, 50, (Row.BID, 99, 8))]

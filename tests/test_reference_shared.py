@@ -99,7 +99,7 @@ def compare_seeds(seeds: range) -> None:
         "fills", "maker", "taker", "rejects", "late_rows", "gaps", "report", "step", "accepted", "cancelled",
         "filled", "partially_filled", "unknown_order", "remainder", "no_liquidity", "no_book", "post_only_would_take",
         "min_notional", "tick", "lot", "price", "amended", "amend_only_less", "amend_below_filled", "reduce_only",
-        "unsupported", "overload", "cancel_all", "resting_again", *LATENCIES, *QUEUES,
+        "unsupported", "overload", "order_rate", "self_trade", "cancel_all", "resting_again", *LATENCIES, *QUEUES,
     )  # fmt: skip
     assert not [name for name in wanted if met[name] == 0], "too little was met to tell anything"
 

@@ -17,8 +17,10 @@ mod liquidity;
 mod order;
 mod peer;
 mod queue;
+mod rate;
 mod reduce;
 mod request;
+mod self_trade;
 mod send;
 mod shared;
 mod sorted;
@@ -42,6 +44,7 @@ use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
 use crate::units::UNDEF_TS_NS;
 use desk::{Desk, news};
+use rate::Rates;
 use serde::{Deserialize, Serialize};
 use sorted::Sorted;
 use stand::{Stand, VenueRows, is_snapshot};
@@ -75,7 +78,7 @@ struct Venue {
 impl Sim {
     /// Venues without orders.
     pub const fn new(rules: Rules) -> Self {
-        let desk = Desk { orders: Vec::new(), positions: Vec::new(), reports: Wire::new(), rules };
+        let desk = Desk { orders: Vec::new(), positions: Vec::new(), rates: Rates::new(), reports: Wire::new(), rules };
         Sim { desk, next_order_id: 1, places: Vec::new(), due_ns: i64::MAX, ahead: None, befores: Vec::new() }
     }
 

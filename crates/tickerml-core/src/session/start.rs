@@ -119,3 +119,18 @@ fn blocked_venue(bytes: &[u8]) -> Option<String> {
     let blocked = health.name == "venue" && health.state == "blocked";
     blocked.then(|| health.detail.split(':').next().unwrap_or_default().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_run_before_held_is_taken_over_once() {
+        let text = r#"{"source_run":"x","portfolio":{"cash":{"USDT":"1"},"lots":[
+            {"instrument":"binance_usdm:XUSDT","qty":"-1.5","cost":"3"}]}}"#;
+        let held = Held { instrument: "binance_usdm:XUSDT".to_owned(), qty: "-1.5".to_owned() };
+        let mut start = Start { held: carried(text), ..Start::default() };
+        assert_eq!((start.begin(), start.begin()), (vec![held], vec![]));
+        assert_eq!(carried("{}"), []);
+    }
+}

@@ -58,7 +58,8 @@ impl Stand {
             return self.end(at, ReportKind::Cancelled, Reason::AmendBelowFilled, desk, moment, i);
         }
         let takes = shared && self.live && opposite != UNDEF_PX && (px - opposite) * order.side.sign() >= 0;
-        if takes && order.kind == OrderKind::PostOnly {
+        let meets_own = shared && self.meets_own(order.side, order.kind, px);
+        if (takes || meets_own) && order.kind == OrderKind::PostOnly {
             return self.end(at, ReportKind::Cancelled, Reason::WouldTake, desk, moment, i);
         }
         let order = &mut desk.orders[at];
@@ -75,6 +76,8 @@ impl Stand {
         if takes {
             desk.orders[at].resting = false;
             self.take_at_once(at, desk, moment, i);
+        } else if meets_own {
+            self.expire_own(at, None, desk, moment, i);
         }
         self.go_last(at, desk, i);
         self.settle(desk, moment, i);

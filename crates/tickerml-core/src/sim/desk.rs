@@ -4,6 +4,7 @@ use super::fee::Fees;
 use super::latency::Latency;
 use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
 use super::queue::QueueModel;
+use super::rate::Rates;
 use super::wire::Wire;
 use crate::instrument::Instrument;
 use crate::units::notional;
@@ -68,6 +69,7 @@ pub(super) struct Desk {
     pub orders: Vec<Order>,
     /// What is held at the venues, by instrument, scaled.
     pub positions: Vec<i64>,
+    pub rates: Rates,
     /// Reports under way to us.
     pub reports: Wire<Report>,
     pub rules: Rules,

@@ -226,6 +226,10 @@ pub enum Reason {
     AmendOnlyLess = 14,
     /// Amended to no more than was filled.
     AmendBelowFilled = 15,
+    /// More orders than the venue takes in a span.
+    OrderRate = 16,
+    /// It would have traded with another order of ours.
+    SelfTrade = 17,
 }
 
 impl Reason {
@@ -248,6 +252,8 @@ impl Reason {
             Reason::ReduceOnly => "reduce_only",
             Reason::AmendOnlyLess => "amend_only_less",
             Reason::AmendBelowFilled => "amend_below_filled",
+            Reason::OrderRate => "order_rate",
+            Reason::SelfTrade => "self_trade",
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Requests on their way out: an order is made, or marked with what was asked of it, and the request gets its arrival time.
-use super::desk::{Desk, news};
+use super::desk::{Desk, Exchange, news};
 use super::latency::Entry;
 use super::order::{Known, Order, Reason, Report, ReportKind};
 use super::queue::Place;
+use super::rate::counts_amends;
 use super::request::Request;
-use super::stand::Asked;
+use super::stand::{Asked, Sent};
 use super::{Sim, order::OrderKind, order::Side};
+use crate::instrument::Venue;
 use crate::market::Line;
 use crate::units::POW10;
 
@@ -55,16 +57,30 @@ impl Sim {
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
         match self.desk.rules.latency.entry(line.instrument.venue, instrument, sent_ns) {
             Entry::Arrives(entry_ns) => {
+                let at_ns = self.at(instrument).stand.arrival_ns(sent_ns + entry_ns);
+                let too_many = self.is_one_too_many(&asked, line.instrument.venue, at_ns);
                 let venue = self.at(instrument);
                 if !venue.stand.is_awake() {
                     venue.wake(line);
                 }
-                venue.stand.send(sent_ns + entry_ns, id, asked);
+                venue.stand.send(Sent { at_ns, id, asked, too_many });
                 self.find_due();
             }
             Entry::Refused(after_ns) => turned_away(&mut self.desk, (id, instrument), &asked, sent_ns + after_ns, pos),
         }
         id
+    }
+}
+
+impl Sim {
+    /// Counts what the venue counts.
+    fn is_one_too_many(&mut self, asked: &Asked, venue: Venue, at_ns: i64) -> bool {
+        let counts = match asked {
+            Asked::New => true,
+            Asked::Amend { .. } => counts_amends(venue),
+            Asked::Cancel(_) | Asked::CancelAll => false,
+        };
+        counts && self.desk.rules.exchange == Exchange::Shared && !self.desk.rates.admits(venue, at_ns)
     }
 }
 

@@ -106,17 +106,20 @@ impl Stand {
         let waits = matches!(order.kind, OrderKind::Limit | OrderKind::PostOnly);
         let sign = order.side.sign();
         let takes = opposite != UNDEF_PX && (order.kind == OrderKind::Market || order.px * sign >= opposite * sign);
+        let meets_own = self.meets_own(order.side, order.kind, order.venue_px);
         let refused = refusal(order, opposite, i)
             .or((order.reduce_only && i.kind == Kind::Spot).then_some(Reason::Unsupported))
             .or((desk.room(at) == 0).then_some(Reason::ReduceOnly))
             .or((!self.live && !waits).then_some(Reason::NoBook))
-            .or((self.live && takes && order.kind == OrderKind::PostOnly).then_some(Reason::WouldTake));
+            .or((order.kind == OrderKind::PostOnly && (self.live && takes || meets_own)).then_some(Reason::WouldTake));
         if let Some(reason) = refused {
             return self.end(at, ReportKind::Rejected, reason, desk, moment, i);
         }
         if self.live && takes {
             self.take_at_once(at, desk, moment, i);
             self.settle(desk, moment, i);
+        } else if meets_own && desk.orders[at].kind != OrderKind::Fok {
+            self.expire_own(at, None, desk, moment, i);
         }
         let order = &desk.orders[at];
         if order.venue_leaves == 0 {
@@ -147,6 +150,8 @@ impl Stand {
             self.consumed = before;
             return;
         }
+        let whole = met.iter().map(|level| level.1).sum::<i64>() == want;
+        self.expire_own(at, met.last().filter(|_| whole).map(|level| level.0), desk, moment, i);
         for (px, qty) in met {
             desk.fill(at, px, qty, false, moment, i);
         }

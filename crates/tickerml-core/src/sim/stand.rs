@@ -73,11 +73,23 @@ pub(super) struct Stand {
     /// Buys and sells.
     pub own: [Own; 2],
     pub consumed: Consumed,
-    requests: VecDeque<(i64, u64, Asked)>,
+    requests: VecDeque<Sent>,
     last_entry_ns: i64,
 }
 
 /// A request on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// When it arrives.
+    pub at_ns: i64,
+    /// The order; 0 for none.
+    pub id: u64,
+    pub asked: Asked,
+    /// Beyond the venue's rate of orders.
+    pub too_many: bool,
+}
+
+/// What is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Asked {
     /// Place the order.
@@ -106,16 +118,21 @@ impl Stand {
         }
     }
 
-    /// Sends a request to arrive at `at_ns`, or with the one before if that is later.
-    pub fn send(&mut self, at_ns: i64, id: u64, asked: Asked) {
-        self.last_entry_ns = self.last_entry_ns.max(at_ns);
-        self.requests.push_back((self.last_entry_ns, id, asked));
+    /// When a request arrives that would need until `at_ns` alone: not before the one before.
+    pub fn arrival_ns(&self, at_ns: i64) -> i64 {
+        self.last_entry_ns.max(at_ns)
+    }
+
+    /// Takes a request under way; its time is of [`Stand::arrival_ns`].
+    pub fn send(&mut self, sent: Sent) {
+        self.last_entry_ns = sent.at_ns;
+        self.requests.push_back(sent);
     }
 
     /// When the next request arrives; `i64::MAX` for none.
     #[inline]
     pub fn next_request_ns(&self) -> i64 {
-        self.requests.front().map_or(i64::MAX, |r| r.0)
+        self.requests.front().map_or(i64::MAX, |r| r.at_ns)
     }
 
     /// Whether the book is kept.
@@ -163,8 +180,9 @@ impl Stand {
                 if self.awake {
                     self.message(source.rows(first, message.rows), desk, moment, i);
                 }
-            } else if let Some((at_ns, id, asked)) = self.requests.pop_front() {
-                self.request(id, asked, desk, Moment { at_ns, known_ns, pos }, i);
+            } else if let Some(sent) = self.requests.pop_front() {
+                let moment = Moment { at_ns: sent.at_ns, known_ns, pos };
+                self.request(sent, desk, moment, i);
             }
         }
     }
@@ -198,9 +216,15 @@ impl Stand {
         }
     }
 
-    fn request(&mut self, id: u64, asked: Asked, desk: &mut Desk, moment: Moment, i: &Instrument) {
-        let found = desk.find(id);
-        match (asked, found) {
+    fn request(&mut self, sent: Sent, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let found = desk.find(sent.id);
+        match (sent.asked, found) {
+            (Asked::New, Some(at)) if sent.too_many => {
+                self.end(at, ReportKind::Rejected, Reason::OrderRate, desk, moment, i);
+            }
+            (Asked::Amend { .. }, Some(at)) if sent.too_many && desk.orders[at].resting => {
+                desk.report(at, ReportKind::AmendRejected, Reason::OrderRate, moment, i);
+            }
             (Asked::New, Some(at)) => match desk.rules.exchange {
                 Exchange::Shared => self.place(at, desk, moment, i),
                 Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
