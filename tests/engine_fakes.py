@@ -58,6 +58,7 @@ class FakeOrder:
     tag: int = 0
     leaves: int = 1
     ahead_qty: int = 0
+    reduce_only: bool = False
 
 
 @dataclass(frozen=True)

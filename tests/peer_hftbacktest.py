@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Case:
     interval_ticks: int = 1
     qty_lots: int = 1
     position_lots_max: float = 4.5
-    more: dict[str, str] = field(default_factory=dict)
+    latency_file: str = ""
 
 
 def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list[tuple[int, int, int, int, int]]:
@@ -55,7 +55,10 @@ def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list
     Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
     """
     asset = BacktestAsset().data(rows).linear_asset(1.0).tick_size(tick).lot_size(lot)
-    asset = asset.constant_order_latency(round(case.entry_ms * 1e6), round(case.response_ms * 1e6))
+    if case.latency_file:
+        asset = asset.intp_order_latency(case.latency_file)
+    else:
+        asset = asset.constant_order_latency(round(case.entry_ms * 1e6), round(case.response_ms * 1e6))
     family, _, exponent = case.queue.partition(":")
     asset = MODELS[family](asset, float(exponent or 0))
     asset = asset.no_partial_fill_exchange() if case.exchange == "no_partial" else asset.partial_fill_exchange()

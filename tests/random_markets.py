@@ -74,7 +74,24 @@ def random_settings(draw: Draws) -> dict[str, Any]:
         "clock": f"fixed:{draw.pick((0, -1_270 * MS, 1_000_000_007))}", "entry_ms": draw.pick((0, 0.5, 10, 140)),
         "response_ms": draw.pick((0, 0.25, 10, 140)), "decision_ms": draw.pick((0, 1)),
         "maker_bps": draw.pick((0, 2, -0.5, 1.2345)), "taker_bps": draw.pick((0, 5, 3.3333)),
+        **random_latency(draw),
     }  # fmt: skip
+
+
+def random_latency(draw: Draws) -> dict[str, Any]:
+    """A model of latency; a file has an order every 50 to 200 ms, and some that were refused."""
+    kind = draw.pick(("constant", "constant", "venue", "feed", "file:given"))
+    if not kind.startswith("file:"):
+        return {"latency": kind, "seed": draw.whole(0, 99)}
+    req, exch, resp = START_NS, START_NS, START_NS
+    rows = []
+    for _ in range(300):
+        req += draw.whole(50, 200) * MS
+        exch = max(exch, req + draw.whole(0, 200) * MS + draw.whole(0, 9))
+        resp = max(resp, exch + draw.whole(0, 200) * MS)
+        rows.append((req, 0 if draw.chance(0.08) else exch, resp))
+    columns = tuple(np.array(column, np.int64) for column in zip(*rows, strict=True))
+    return {"latency": kind, "seed": 0, "latencies": columns}
 
 
 class Maker:
@@ -247,13 +264,19 @@ class RandomPolicy:
             self.px = int(best[0] + best[1]) // 2
         wanted = []
         while self.draw.chance(self.busy) and len(wanted) < 4:
-            wanted.append(self._cancel(view) if self.draw.chance(0.35) else self._order())
+            wanted.append(self._change(view) if self.draw.chance(0.4) else self._order())
         return wanted
 
-    def _cancel(self, view: Any) -> Intent:
-        draw = self.draw
-        known = [o.order_id for o in view.orders]
-        order_id = draw.pick(known) if known and draw.chance(0.9) else draw.whole(1, self.sent + 3)
+    def _change(self, view: Any) -> Intent:
+        draw, known = self.draw, view.orders
+        if draw.chance(0.04):
+            return (Kind.CANCEL_ALL, 0, 1, 0, 0, 0, 0)
+        if known and draw.chance(0.45):
+            order = draw.pick(known)
+            px = order.px if draw.chance(0.5) else (order.px // self.tick - order.side * draw.whole(-4, 3)) * self.tick
+            qty = draw.whole(0, 2 * max(1, order.qty // self.lot)) * self.lot + draw.chance(0.03)
+            return (Kind.AMEND, 0, order.side, px, qty, 0, order.order_id)
+        order_id = draw.pick(known).order_id if known and draw.chance(0.9) else draw.whole(1, self.sent + 3)
         return (Kind.CANCEL, 0, 1, 0, 0, 0, order_id)
 
     def _order(self) -> Intent:
@@ -267,4 +290,4 @@ class RandomPolicy:
         if draw.chance(0.06):
             wrong = ((px + 1, qty), (-px, qty), (0, qty), (px, qty + 1), (px, 0), (px, -qty), (px, self.lot))
             px, qty = draw.pick(wrong)
-        return (kind, 0, side, px, qty, draw.whole(-9, 9), 0)
+        return (kind, 0, side, px, qty, draw.whole(-9, 9), 0, draw.chance(0.12))

@@ -21,7 +21,15 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
 * Prints count in a gap too, by the estimate from before it; an order behind an unknown quantity is only traded through.
 * A snapshot moves no queue and proves nothing until the state is Live again; then `ahead` is capped and what is crossed
   fills, as everywhere by no more than is displayed.
-* A cancel is refused (leaves 0) where its order has ended at the venue; where that is known here nothing is sent.
+* A cancel or an amendment is refused (leaves 0) where its order has ended at the venue; where that is known nothing is
+  sent. Cancel-all ends what rests when it arrives. What is refused before the venue says `overload`.
+* An amendment to no more than is filled, or of a post-only to where it would take, cancels. Spot takes less only, in
+  place; futures put what is amended at the end of the queue. Until it is answered `ahead` is not shown.
+* Orders are counted by the span of their arrival, amendments on futures alone; what is beyond is rejected there.
+* Orders of our own on the other side: a post-only that would meet one is rejected; of others what they reach expires
+  before their fills: all within their limit, or what is better than the last fill of one that filled whole.
+* Reduce-only looks at what was executed at the venue: a fill never goes beyond zero, what has nothing left to reduce is
+  rejected or expires, after the fills of the same row. Spot has none.
 * `ahead` is shown for what the venue has said that it waits, -1 before and while it is unknown; rounded, halves up.
 """
 
@@ -29,18 +37,20 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from reference_latency import Ways
 from simulated import LIVE, Decide, Fill, Flag, Intent, Kind, Message, Report, Row, Shown, View
 
 NEVER, HALF_LIFE_NS = 2**63 - 1, 5e9
 NS_KEYS = ("step", "decision", "entry", "response", "reorder", "base_latency")
-END_NS, REPORT_VIEWS_MAX = 60_000_000_000, 16
+END_NS, REPORT_VIEWS_MAX, STALE = 60_000_000_000, 16, 4
+RATES = {"spot": [(10 * 10**9, 100)], "perpetual": [(10 * 10**9, 300), (60 * 10**9, 1200)]}
 ENDS = ("rejected", "cancelled", "expired", "filled")
 URGENT = ("rejected", "partially_filled", "filled")
 
@@ -59,6 +69,10 @@ class Order:
     state: str
     acked: bool
     left: int
+    at_px: int
+    at_qty: int
+    reduce_only: bool = False
+    amends: int = 0
     resting: bool = False
     front: float = 0.0
     traded: float = 0.0
@@ -78,6 +92,8 @@ class Reference:
         self.step, self.decision, self.entry, self.response = (ns[key] for key in NS_KEYS[:4])
         self.reorder, self.base_latency = ns["reorder"], ns["base_latency"]
         self.offset = int(settings["clock"].removeprefix("fixed:"))
+        self.ways = Ways(instrument["venue"], settings, self.entry, self.response, self.base_latency)
+        self.spot = instrument["kind"] == "spot"
         self.bps = {True: Fraction(str(settings["maker_bps"])), False: Fraction(str(settings["taker_bps"]))}
         # The venue.
         self.book: dict[int, dict[int, int]] = {1: {}, -1: {}}
@@ -94,7 +110,9 @@ class Reference:
         self.boundary, self.report_views, self.last = NEVER, 0, (0, 0)
         # What is being computed: when we are, and at which venue time.
         self.now = self.at = 0
-        self.late_rows = self.position = self.cash_e18 = 0
+        self.late_rows = self.position = self.held = self.cash_e18 = 0
+        self.state = 0
+        self.rates: Counter[tuple[int, int]] = Counter()
 
     def run(self, messages: Iterable[Message], decide: Decide) -> None:
         """All messages, then what is under way."""
@@ -139,7 +157,16 @@ class Reference:
 
     def _show(self, cause: str, decide: Decide) -> None:
         shown = tuple(
-            Shown(o.order_id, o.tag, o.side, o.px, o.qty, o.leaves, o.state, self._ahead(o.front) if o.acked else -1)
+            Shown(
+                o.order_id,
+                o.tag,
+                o.side,
+                o.px,
+                o.qty,
+                o.leaves,
+                o.state,
+                self._ahead(o.front) if o.acked and not o.amends else -1,
+            )
             for o in self.orders.values()
         )
         reports, fills = tuple(r for r, _ in self.news), tuple(f for _, f in self.news if f)
@@ -148,29 +175,69 @@ class Reference:
             self._send(intent, self.now + self.decision)
 
     def _send(self, intent: Intent, sent_ns: int) -> None:
-        kind, _, side, px, qty, tag, order_id = intent
-        if kind == Kind.CANCEL:
-            if (order := self.orders.get(order_id)) is None:
+        kind, _, side, px, qty, tag, order_id, *more = intent
+        known = (px, qty)
+        named = [self.orders[order_id]] if order_id in self.orders else []
+        if kind == Kind.CANCEL_ALL:
+            named = list(self.orders.values())
+            act, no = (lambda _: self._cancel_all()), "cancel_rejected"
+        elif kind in (Kind.CANCEL, Kind.AMEND):
+            if not named:
                 return
-            order.state = "cancelling"
+            known = (named[0].px, named[0].qty)
+            act, no = (lambda o: self._cancel(o, known)), "cancel_rejected"
+            if kind == Kind.AMEND:
+                act, no = (lambda o: self._amend(o, px, qty, known)), "amend_rejected"
         else:
             self.sent += 1
-            order = Order(self.sent, tag, kind, side, px, qty, qty, "pending", False, left=qty)
+            order = Order(self.sent, tag, kind, side, px, qty, qty, "pending", False, qty, px, qty, any(more))
             self.orders[self.sent] = order
-        self.last_entry = max(self.last_entry, sent_ns + self.entry)
-        self._wait(self.last_entry, 1, (self._cancel if kind == Kind.CANCEL else self._place, order))
+            named, act, no = [order], self._place, "rejected"
+        for order in named if kind in (Kind.CANCEL, Kind.CANCEL_ALL, Kind.AMEND) else ():
+            order.amends += kind == Kind.AMEND
+            if kind != Kind.AMEND or order.state != "cancelling":
+                order.state = "amending" if kind == Kind.AMEND else "cancelling"
+        latency, arrives = self.ways.entry(sent_ns)
+        if arrives:
+            self.last_entry = max(self.last_entry, sent_ns + latency)
+            if no == "rejected" or (no == "amend_rejected" and not self.spot):
+                act = act if self._admits(self.last_entry) else (lambda o: self._one_too_many(o, no, known))
+            return self._wait(self.last_entry, 1, (act, named[0] if named else None))
+        for order in named:
+            self._report(order, no, "overload", self.last[1], heard=sent_ns + latency)
+
+    def _admits(self, at: int) -> bool:
+        keys = [((at // span, span), most) for span, most in RATES["spot" if self.spot else "perpetual"]]
+        if any(self.rates[key] >= most for key, most in keys):
+            return False
+        self.rates.update(key for key, _ in keys)
+        return True
+
+    def _one_too_many(self, order: Order, no: str, known: tuple[int, int]) -> None:
+        ended = no == "amend_rejected" and not order.resting
+        self._report(order, no, "unknown_order" if ended else "order_rate", self.last[1], late=known if ended else None)
 
     def _receive(self) -> bool:
         report, fill = self.wire.popleft()
         self.news.append((report, fill))
+        order = self.orders.get(report.order_id)
         if report.kind in ENDS:
             del self.orders[report.order_id]
-        elif report.kind != "cancel_rejected":
-            order = self.orders[report.order_id]
+        elif order:
             order.leaves = report.leaves
             order.acked |= report.kind == "accepted"
-            if order.acked and order.state == "pending":
-                order.state = "resting"
+            if report.kind == "amended":
+                order.px, order.qty = report.px, report.qty
+            order.amends -= report.kind in ("amended", "amend_rejected")
+            idle = "amending" if order.amends else "resting" if order.acked else "pending"
+            answers = {
+                "accepted": "pending",
+                "amended": "amending",
+                "amend_rejected": "amending",
+                "cancel_rejected": None,
+            }
+            if report.kind in answers and answers[report.kind] in (None, order.state):
+                order.state = idle
         if fill:
             self.position += fill.side * fill.qty
             self.cash_e18 -= fill.side * fill.px * fill.qty * self.money + fill.fee_e18
@@ -182,6 +249,7 @@ class Reference:
         kind = message.rows[0][0]
         if kind > Row.CLEAR:
             return
+        self.state = message.rows[0][1] if kind == Row.STATE else self.state
         unstamped = message.ts_recv_ns - self.base_latency
         at = unstamped if message.ts_event_ns is None else message.ts_event_ns + self.offset
         if kind == Row.STATE:
@@ -189,6 +257,8 @@ class Reference:
         elif kind != Row.CLEAR:
             stream = "depth" if kind in (Row.BID, Row.ASK) else "trade"
             self.heard[stream] = max(self.heard[stream], at)
+            if message.ts_event_ns is not None and (stream == "trade" or self.state in (LIVE, STALE)):
+                self.ways.heard = self.now - at
         self.watermark = max(self.watermark, min(self.heard.values()), self.now - self.reorder)
         if at < self.watermark:
             self.late_rows += len(message.rows) if kind < Row.STATE else 0
@@ -233,7 +303,7 @@ class Reference:
         if qty:
             self.book[side][px] = qty
         for order in self._resting(side) if moves else ():
-            if order.px == px:
+            if order.at_px == px:
                 self._depth(order, before / self.scale, qty / self.scale)
 
     def _print(self, taker: int, px: int, qty: int, pos: int) -> None:
@@ -241,78 +311,163 @@ class Reference:
         budget = qty
         for order in self._met_by(taker, px):
             ahead, reached = self._ahead(order.front), budget
-            if order.px == px:
+            if order.at_px == px:
                 order.front -= budget / self.scale
                 order.traded += qty / self.scale
                 lots = _half_up(-order.front / (self.lot / self.scale))
                 if lots > 0:
                     order.front = 0.0
                 reached = max(lots, 0) * self.lot
-            filled = min(reached, budget, order.left)
+            filled = min(reached, budget, self._room(order))
             if filled > 0:
                 budget -= filled
-                self._fill(order, order.px, filled, pos, ahead)
+                self._fill(order, order.at_px, filled, pos, ahead)
+        if budget < qty:
+            self._settle(pos)
 
     def _book_through(self, pos: int) -> None:
         """The other side's best stands at or through our price: at most what is displayed there, and it is consumed."""
+        met = False
         for taker in (1, -1):
             if not self.book[taker]:
                 continue
             for order in self._met_by(taker, self._best(taker)):
-                filled = sum(qty for _, qty in self._walk(taker, order.px, order.left))
+                filled = sum(qty for _, qty in self._walk(taker, order.at_px, self._room(order)))
                 if filled:
-                    self._fill(order, order.px, filled, pos, self._ahead(order.front))
+                    self._fill(order, order.at_px, filled, pos, self._ahead(order.front))
+                    met = True
+        if met:
+            self._settle(pos)
 
     def _place(self, order: Order) -> None:
-        other, priced, waits = -order.side, order.kind != Kind.MARKET, order.kind in (Kind.LIMIT, Kind.POST_ONLY)
-        best = self._best(other) if self.book[other] else None
-        takes = best is not None and (not priced or (order.px - best) * order.side >= 0)
-        reason = self._refusal(order, best)
+        waits, best = order.kind in (Kind.LIMIT, Kind.POST_ONLY), self._opposite(order)
+        takes = best is not None and (order.kind == Kind.MARKET or (order.px - best) * order.side >= 0)
+        reason = self._refusal(order, order.px, order.qty)
+        if order.reduce_only and self.spot:
+            reason = reason or "unsupported"
+        if not self._room(order):
+            reason = reason or "reduce_only"
         if not self.live and not waits:
             reason = reason or "no_book"
-        if self.live and takes and order.kind == Kind.POST_ONLY:
+        own = self._own_within(order, order.px)
+        if order.kind == Kind.POST_ONLY and (own or (self.live and takes)):
             reason = reason or "post_only_would_take"
         if reason:
             return self._report(order, "rejected", reason, self.last[1])
         if self.live and takes:
-            for px, qty in self._walk(other, order.px if priced else None, order.left, whole=order.kind == Kind.FOK):
-                self._fill(order, px, qty, self.last[1])
-        if order.left and waits:
-            order.resting, order.front = True, self._displayed(order) if self.live else math.inf
+            self._take_at_once(order)
+        elif order.kind != Kind.FOK:
+            self._expire(own)
+        if order.left and not self._room(order):
+            self._report(order, "expired", "reduce_only", self.last[1])
+        elif order.left and waits:
+            self._to_the_end(order)
             self._report(order, "accepted", "", self.last[1])
         elif order.left:
             self._report(order, "expired", "remainder" if order.left < order.qty else "no_liquidity", self.last[1])
 
-    def _refusal(self, order: Order, best: int | None) -> str:
-        px = best if order.kind == Kind.MARKET else order.px
-        if order.qty <= 0 or order.qty % self.lot:
+    def _take_at_once(self, order: Order) -> None:
+        limit, whole = None if order.kind == Kind.MARKET else order.at_px, order.kind == Kind.FOK
+        room = self._room(order)
+        met = [] if whole and room != order.left else self._walk(-order.side, limit, room, whole=whole)
+        if met or not whole:
+            own = self._own_within(order, limit)
+            if sum(qty for _, qty in met) == room:
+                own = [o for o in own if (met[-1][0] - o.at_px) * order.side > 0]
+            self._expire(own)
+        for px, qty in met:
+            self._fill(order, px, qty, self.last[1])
+        self._settle(self.last[1])
+
+    def _own_within(self, order: Order, limit: int | None) -> list[Order]:
+        """Ours on the other side that the order would meet, the best first."""
+        best_first = sorted(self._resting(-order.side), key=lambda o: (o.at_px * order.side, o.order_id))
+        anything = order.kind == Kind.MARKET or limit is None
+        return [o for o in best_first if anything or (limit - o.at_px) * order.side >= 0]
+
+    def _expire(self, own: list[Order]) -> None:
+        for order in own:
+            order.resting = False
+            self._report(order, "expired", "self_trade", self.last[1])
+
+    def _to_the_end(self, order: Order) -> None:
+        order.resting = order.left > 0
+        order.front, order.traded = self._displayed(order) if self.live else math.inf, 0.0
+
+    def _amend(self, order: Order, px: int, qty: int, known: tuple[int, int]) -> None:
+        pos, less, filled = self.last[1], px == order.at_px and qty <= order.at_qty, order.at_qty - order.left
+        if not order.resting:
+            return self._report(order, "amend_rejected", "unknown_order", pos, late=known)
+        reason = "amend_only_less" if self.spot and not (less and qty < order.at_qty) else self._refusal(order, px, qty)
+        if reason:
+            return self._report(order, "amend_rejected", reason, pos)
+        best = self._opposite(order)
+        takes = self.live and best is not None and (px - best) * order.side >= 0
+        own = self._own_within(order, px)
+        if qty <= filled or ((takes or own) and order.kind == Kind.POST_ONLY):
+            order.resting = False
+            reason = "amend_below_filled" if qty <= filled else "post_only_would_take"
+            return self._report(order, "cancelled", reason, pos)
+        order.at_px, order.at_qty, order.left = px, qty, qty - filled
+        self._report(order, "amended", "", pos)
+        if not self.spot:
+            if takes:
+                order.resting = False
+                self._take_at_once(order)
+            else:
+                self._expire(own)
+            self._to_the_end(order)
+            self._settle(pos)
+
+    def _room(self, order: Order) -> int:
+        """How much may be filled now."""
+        return min(order.left, max(0, -self.held * order.side)) if order.reduce_only else order.left
+
+    def _settle(self, pos: int) -> None:
+        for order in self._resting():
+            if not self._room(order):
+                order.resting = False
+                self._report(order, "expired", "reduce_only", pos)
+
+    def _opposite(self, order: Order) -> int | None:
+        return self._best(-order.side) if self.book[-order.side] else None
+
+    def _refusal(self, order: Order, px: int | None, qty: int) -> str:
+        if qty <= 0 or qty % self.lot:
             return "lot"
-        if order.kind != Kind.MARKET and (order.px <= 0 or order.px % self.tick):
-            return "tick" if order.px > 0 else "price"
+        if order.kind == Kind.MARKET:
+            px = self._opposite(order)
+        elif px <= 0 or px % self.tick:
+            return "tick" if px > 0 else "price"
         if px is None:
             return "no_liquidity"
-        return "min_notional" if px * order.qty * self.money < self.min_notional else ""
+        return "min_notional" if px * qty * self.money < self.min_notional else ""
 
-    def _cancel(self, order: Order) -> None:
+    def _cancel(self, order: Order, known: tuple[int, int]) -> None:
         if order.resting:
             order.resting = False
             self._report(order, "cancelled", "", self.last[1])
         else:
-            self._report(order, "cancel_rejected", "unknown_order", self.last[1], leaves=0)
+            self._report(order, "cancel_rejected", "unknown_order", self.last[1], late=known)
+
+    def _cancel_all(self) -> None:
+        for order in self._resting():
+            order.resting = False
+            self._report(order, "cancelled", "", self.last[1])
 
     def _resting(self, side: int = 0) -> list[Order]:
         return [o for o in self.orders.values() if o.resting and side in (0, o.side)]
 
     def _met_by(self, taker: int, px: int) -> list[Order]:
         """Own orders that a taker at `px` meets: the best price first, the earlier order first."""
-        met = (o for o in self._resting(-taker) if (px - o.px) * taker >= 0)
-        return sorted(met, key=lambda o: (o.px * taker, o.order_id))
+        met = (o for o in self._resting(-taker) if (px - o.at_px) * taker >= 0)
+        return sorted(met, key=lambda o: (o.at_px * taker, o.order_id))
 
     def _best(self, side: int) -> int:
         return max(self.book[side], key=lambda px: px * side)
 
     def _displayed(self, order: Order) -> float:
-        return self.book[order.side].get(order.px, 0) / self.scale
+        return self.book[order.side].get(order.at_px, 0) / self.scale
 
     def _walk(self, side: int, limit: int | None, want: int, whole: bool = False) -> list[tuple[int, int]]:
         """Takes up to `want` of the effective levels of `side`, none worse for us than `limit`."""
@@ -367,18 +522,28 @@ class Reference:
     def _fill(self, order: Order, px: int, qty: int, pos: int, ahead: int | None = None) -> None:
         maker = ahead is not None
         order.left -= qty
+        self.held += order.side * qty
         order.resting &= order.left > 0
         fee = math.ceil(px * qty * self.money * self.bps[maker] / 10_000)
         fill = Fill(0, order.order_id, order.tag, order.side, px, qty, maker, fee, self.at, ahead or 0, pos)
         self._report(order, "partially_filled" if order.left else "filled", "", pos, fill=fill)
 
     def _report(
-        self, o: Order, kind: str, reason: str, pos: int, *, leaves: int | None = None, fill: Fill | None = None
+        self,
+        o: Order,
+        kind: str,
+        reason: str,
+        pos: int,
+        *,
+        fill: Fill | None = None,
+        late: tuple[int, int] | None = None,
+        heard: int | None = None,
     ) -> None:
-        """Arrives at max(x + response, r(x)), first in first out."""
-        ts = max(self.at + self.response, self.now, self.wire[-1][0].ts_ns if self.wire else -NEVER)
-        leaves = o.left if leaves is None else leaves
-        report = Report(ts, o.order_id, o.tag, o.side, o.px, o.qty, kind, leaves, reason, pos)
+        """Arrives at max(x + response, r(x)), first in first out. `late`: what was known of an order that ended."""
+        ts = max(self.at + self.ways.response(self.at), self.now) if heard is None else heard
+        ts = max(ts, self.wire[-1][0].ts_ns if self.wire else -NEVER)
+        px, qty = late or (o.at_px, o.at_qty)
+        report = Report(ts, o.order_id, o.tag, o.side, px, qty, kind, 0 if late else o.left, reason, pos)
         self.wire.append((report, fill and fill._replace(ts_recv_ns=ts)))
 
 

@@ -17,7 +17,7 @@ LIVE = 3
 class Kind:
     """Kinds of intents."""
 
-    LIMIT, POST_ONLY, MARKET, IOC, CANCEL, FOK = 1, 2, 3, 4, 5, 6
+    LIMIT, POST_ONLY, MARKET, IOC, CANCEL, FOK, AMEND, CANCEL_ALL = 1, 2, 3, 4, 5, 6, 7, 8
 
 
 class Row:
@@ -90,8 +90,8 @@ class View(NamedTuple):
     orders: tuple[Shown, ...]
 
 
-Intent = tuple[int, int, int, int, int, int, int]
-"""(kind, instrument, side, px, qty, tag, order_id), as the native session takes it."""
+Intent = tuple[int, ...]
+"""(kind, instrument, side, px, qty, tag, order_id) and perhaps reduce_only, as the native session takes it."""
 
 Decide = Callable[[Any], Sequence[Intent]]
 """A policy: a view in, intents out."""
@@ -123,10 +123,15 @@ def columns(market: Market) -> tuple[Any, ...]:
 
 
 def native_session(market: Market, **changed: Any) -> Any:
-    """A backtest of the market by the native module, its settings changed where asked."""
+    """A backtest of the market by the native module, its settings changed where asked.
+
+    `latencies` among the settings are the columns of a latency file.
+    """
     from tickerml import _native
 
-    return _native.Session.backtest([columns(market)], json.dumps({**market.settings, **changed}))
+    settings = {**market.settings, **changed}
+    latencies = settings.pop("latencies", None)
+    return _native.Session.backtest([columns(market)], json.dumps(settings), latencies=latencies)
 
 
 def as_plain(view: Any) -> View:

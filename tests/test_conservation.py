@@ -34,7 +34,7 @@ def small_market(draw: Draws) -> Market:
     """A book of a few levels that may cross, prints anywhere; every message arrives 3 ms after it happened."""
     instrument, settings = random_instrument(draw), random_settings(draw)
     settings.update(clock="fixed:0", step_ms=20, reorder_ms=draw.pick((4, 5, 50)), entry_ms=draw.pick((0, 1, 30)))
-    settings.update(response_ms=draw.pick((0, 1, 30)), base_latency_ms=3)
+    settings.update(latency="constant", response_ms=draw.pick((0, 1, 30)), base_latency_ms=3)
     tick, lot = instrument["tick"], instrument["lot"]
     at = START_NS + draw.whole(0, 999) * MS
 
@@ -75,6 +75,8 @@ class Case:
         self.orders: dict[int, tuple[Intent, int]] = {}
         self.fills: list[Fill] = []
         self.leaves: dict[int, int] = {}
+        self.terms: dict[int, tuple[int, int]] = {}
+        self.limits: list[tuple[int, int]] = []
         self.times = [m.ts_recv_ns - LATENCY_NS for m in market.messages]
         self.books = list(books(market.messages))
         session = native_session(market)
@@ -86,11 +88,13 @@ class Case:
             wanted = policy(view)
             ids = session.submit(wanted, (), self.portfolio.state_bytes())
             for order_id, intent in zip(ids, wanted, strict=True):
-                if intent[0] != Kind.CANCEL:
+                if intent[0] not in (Kind.CANCEL, Kind.CANCEL_ALL, Kind.AMEND):
                     self.orders[order_id] = (intent, view.ts_ns + delay)
+                    self.terms[order_id] = intent[3:5]
         assert session.stats()["late_rows"] == 0
 
     def _keep(self, view: Any) -> None:
+        """`limits` are each fill's price and quantity in force: reports come in the order of what happened."""
         self.fills += view.fills
         filled: Counter[int] = Counter()
         for fill in view.fills:
@@ -101,7 +105,12 @@ class Case:
                 assert 0 <= report.leaves < before, report
                 filled[report.order_id] -= before - report.leaves
                 self.leaves[report.order_id] = report.leaves
-            elif report.kind != "cancel_rejected":
+                self.limits.append(self.terms[report.order_id])
+            elif report.kind == "amended":
+                done = self.terms[report.order_id][1] - self.leaves.get(report.order_id, self.terms[report.order_id][1])
+                assert report.leaves == report.qty - done > 0, report
+                self.terms[report.order_id], self.leaves[report.order_id] = (report.px, report.qty), report.leaves
+            elif report.reason != "unknown_order":
                 assert report.leaves == self.leaves.get(report.order_id, report.qty), report
         assert not any(filled.values()), "a report's leaves and its fill disagree"
 
@@ -119,9 +128,11 @@ class Case:
 
     def each_fill_is_of_its_order(self) -> None:
         total: Counter[int] = Counter()
-        last = 0
-        for f in self.fills:
-            (kind, _, side, px, qty, tag, _), arrival = self.orders[f.order_id]
+        last = held = 0
+        for f, (px, qty) in zip(self.fills, self.limits, strict=True):
+            (kind, _, side, _, _, tag, _, reduces), arrival = self.orders[f.order_id]
+            assert not reduces or 0 <= (held + side * f.qty) * -side < held * -side, f"reduced beyond zero: {f}"
+            held += side * f.qty
             total[f.order_id] += f.qty
             assert f.ts_event_ns >= arrival, f"a fill before the order's arrival: {f}"
             assert f.ts_event_ns >= last, f"venue time goes back: {f}"
@@ -132,7 +143,7 @@ class Case:
             assert kind == Kind.MARKET or (px - f.px) * side >= 0, f"filled worse than its limit: {f}"
             assert not f.maker or (f.px == px and kind in (Kind.LIMIT, Kind.POST_ONLY)), f
             last = f.ts_event_ns
-        for order_id, ((kind, _, _, _, qty, _, _), _) in self.orders.items():
+        for order_id, ((kind, _, _, _, qty, *_), _) in self.orders.items():
             assert kind != Kind.FOK or total[order_id] in (0, qty), "a fill-or-kill filled in part"
 
     def prints_cover_their_fills(self) -> None:

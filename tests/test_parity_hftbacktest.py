@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import tickerml as command
 
@@ -103,6 +104,8 @@ class Rows:
             "half_spread_ticks": case.half_spread_ticks, "interval_ticks": case.interval_ticks,
             "qty": self.lot * case.qty_lots, "position_max": self.lot * Decimal(str(case.position_lots_max)),
         }  # fmt: skip
+        if case.latency_file:
+            sets["latency"] = f"file:{case.latency_file}"
         args = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
         done = command(
             self.data, "backtest", self.run, "--policy", "grid", "--profile", "hftbacktest", "--fills", str(out), *args,
@@ -169,6 +172,22 @@ def test_partial_fills_are_alike(loaded: Any) -> None:
     assert rows.compare(rows.case("risk_averse", 20, "partial")) > 500
 
 
+@pytest.mark.parametrize("feed", [CAPTURES[1], USDM_FEED], ids=lambda feed: feed.name)
+def test_measured_latencies_are_alike(loaded: Any, tmp_path: Path, feed: Feed) -> None:
+    """Interpolated from one file by both, 1 to 300 ms each way, without refusals (`latency/file.rs`)."""
+    rows = loaded(feed)
+    stamps, draw = rows.rows["local_ts"], np.random.default_rng(1)
+    req = np.arange(stamps.min() - 10**9, stamps.max() + 10**9, 171_000_001)
+    made = np.zeros(len(req), [(name, "i8") for name in ("req_ts", "exch_ts", "resp_ts", "_padding")])
+    made["req_ts"] = req
+    made["exch_ts"] = np.maximum.accumulate(req + draw.integers(10**6, 3 * 10**8, len(req)))
+    made["resp_ts"] = np.maximum.accumulate(made["exch_ts"] + draw.integers(10**6, 3 * 10**8, len(req)))
+    np.savez(tmp_path / "latency.npz", data=made)
+    case = replace(rows.case("risk_averse", 20), latency_file=str(tmp_path / "latency.npz"))
+    assert rows.compare(case) > 5
+    assert Counter(rows.ours(case)) != Counter(rows.ours(rows.case("risk_averse", 20))), "the file must tell"
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("round_trip_ms", ROUND_TRIPS_MS)
 @pytest.mark.parametrize("queue", [*QUEUES, "prob_power:3", "prob_power2:2.5", "prob_power3:2.5"])
@@ -188,8 +207,6 @@ def test_the_comparison_can_fail(loaded: Any) -> None:
 
 
 def test_the_export_is_what_hftbacktest_reads(loaded: Any, tmp_path: Path) -> None:
-    import numpy as np
-
     rows = loaded(CAPTURES[0])
     out = tmp_path / "events.npz"
     done = command(rows.data, "data", "export", "hftbacktest-npz", rows.run, "-o", str(out))

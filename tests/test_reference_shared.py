@@ -19,6 +19,7 @@ from tickerml.schema import MONEY_ONE
 pytest.importorskip("tickerml._native", reason="the native module is not built")
 
 NS = 10**18
+LATENCIES = ("constant", "venue", "feed", "file:given")
 MS = 1_000_000
 UNKNOWN_FILL = 2**63 - 1
 """`Fill.ahead_qty` behind an unknown quantity; an order shows -1 for the same."""
@@ -63,11 +64,23 @@ def compare(market: Market, policy: Any, *, told: dict[str, Any] | None = None) 
     met = Counter(r.reason or r.kind for view in views for r in view.reports)
     met += Counter("maker" if f.maker else "taker" for f in fills)
     met += Counter(view.cause for view in views)
+    met["cancel_all"] = sum(intent[0] == Kind.CANCEL_ALL for answer in answers for intent in answer)
+    met["resting_again"] = resting_again(views)
     met["late_rows"] = stats["late_rows"]
     met["gaps"] = sum(m.rows[0][:2] == (Row.STATE, 5) for m in market.messages)
     met["rejects"] = sum(r.kind == "rejected" for view in views for r in view.reports)
     met["orders"], met["fills"], met["messages"] = stats["orders"], len(fills), len(market.messages)
     return met
+
+
+def resting_again(views: list[View]) -> int:
+    """Orders that were amended and then filled at another price than they were sent with."""
+    first, count = {}, 0
+    for view in views:
+        for order in view.orders:
+            first.setdefault(order.order_id, order.px)
+        count += sum(fill.maker and first.get(fill.order_id, fill.px) != fill.px for fill in view.fills)
+    return count
 
 
 def compare_seeds(seeds: range) -> None:
@@ -77,14 +90,16 @@ def compare_seeds(seeds: range) -> None:
         try:
             found = compare(market, RandomPolicy(market, seed))
         except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {json.dumps(market.settings)}: {error}") from error
+            raise AssertionError(f"seed {seed}: {json.dumps(market.settings, default=str)}: {error}") from error
         met += found
         met[market.settings["queue"]] += found["maker"]
+        met[market.settings["latency"]] += found["fills"]
     print(f"\n{len(seeds)} seeds:", *(f"{name} {count}" for name, count in sorted(met.items())), sep="\n  ")
     wanted = (
         "fills", "maker", "taker", "rejects", "late_rows", "gaps", "report", "step", "accepted", "cancelled",
         "filled", "partially_filled", "unknown_order", "remainder", "no_liquidity", "no_book", "post_only_would_take",
-        "min_notional", "tick", "lot", "price", *QUEUES,
+        "min_notional", "tick", "lot", "price", "amended", "amend_only_less", "amend_below_filled", "reduce_only",
+        "unsupported", "overload", "order_rate", "self_trade", "cancel_all", "resting_again", *LATENCIES, *QUEUES,
     )  # fmt: skip
     assert not [name for name in wanted if met[name] == 0], "too little was met to tell anything"
 
@@ -110,17 +125,18 @@ def test_two_thousand_markets_equal_the_reference() -> None:
 
 def test_the_comparison_can_fail() -> None:
     """Another model, another latency, another fee, another wait for late rows: each is told apart."""
+    changed = {"queue": "prob_log", "entry_ms": 11, "maker_bps": 3, "reorder_ms": 30, "latency": "venue"}
     told: Counter[str] = Counter()
     for seed in range(8):
         market = random_market(seed)
-        market.settings.update(queue="risk_averse", entry_ms=10, maker_bps=2, reorder_ms=250)
+        market.settings.update(queue="risk_averse", latency="constant", entry_ms=10, maker_bps=2, reorder_ms=250)
         compare(market, RandomPolicy(market, seed))
-        for key, value in {"queue": "prob_log", "entry_ms": 11, "maker_bps": 3, "reorder_ms": 30}.items():
+        for key, value in changed.items():
             try:
                 compare(market, RandomPolicy(market, seed), told={key: value})
             except (AssertionError, IndexError):
                 told[key] += 1
-    assert set(told) == {"queue", "entry_ms", "maker_bps", "reorder_ms"}
+    assert set(told) == set(changed)
 
 
 def message(recv_ms: float, event_ms: float | None, *rows: tuple[int, int, int]) -> Message:

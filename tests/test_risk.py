@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tickerml.errors import UnsoundDataError
 from tickerml.risk import Limits, Reason, Risk
-from tickerml.schema import CANCEL, IOC, LIMIT, MARKET, MONEY_ONE, POST_ONLY, Intent
+from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, IOC, LIMIT, MARKET, MONEY_ONE, POST_ONLY, Intent
 
 
 @dataclass
@@ -201,7 +201,7 @@ def test_whole_or_not_at_all_and_never_beyond_the_limit(intents: list[Intent], p
     assert sorted([*approved, *(r.intent for r in refused)]) == sorted(intents)
     assert list(approved) == [i for i in intents if any(i is a for a in approved)]
     for side in (1, -1):
-        mine = [i for i in approved if i.side == side and i.kind != CANCEL]
+        mine = [i for i in approved if i.side == side and i.kind != CANCEL and not i.reduce_only]
         opened = side * position + sum(i.qty for i in mine)
         if mine and opened > max(0, -side * position):
             prices = [i.px if i.kind != MARKET else 100_000 for i in mine]
@@ -212,3 +212,58 @@ def test_approve_all_is_not_ours() -> None:
     import tickerml.risk
 
     assert not hasattr(tickerml.risk, "ApproveAll")
+
+
+def amend(px: int, qty: int, side: int = 1, order_id: int = 1) -> Intent:
+    return Intent(AMEND, 0, side, px, qty, 0, order_id)
+
+
+OPEN = FakeOrder(1, 100_000, qty=200, leaves=150)
+"""50 of 200 are filled."""
+
+
+@pytest.mark.parametrize(
+    ("intent", "more", "found"),
+    [
+        (amend(100_000, 200), {}, []),
+        (amend(99_000, 100), {}, []),
+        (amend(100_000, 250), {}, []),
+        (amend(100_000, 251), {}, [Reason.POSITION_LIMIT]),
+        (amend(100_100, 250), {}, [Reason.POSITION_LIMIT]),
+        (amend(99_000, 51), {}, [Reason.ORDER_TOO_SMALL]),
+        (amend(99_000, 50), {}, []),
+        (amend(100_000, 51), {"state": [5]}, []),
+        (amend(99_000, 51), {"state": [5]}, [Reason.BOOK_NOT_LIVE]),
+        (amend(100_000, 100, order_id=2), {}, [Reason.BAD_INTENT]),
+        (amend(100_000, 100, side=-1), {}, [Reason.BAD_INTENT]),
+        (amend(100_000, 0), {}, [Reason.BAD_INTENT]),
+    ],
+)
+def test_an_amendment_is_judged_as_what_the_order_would_be(
+    intent: Intent, more: dict[str, object], found: list[Reason]
+) -> None:
+    """$2,500 is a quarter of equity: 50 held, 200 more at 10,000.0 at most; less at the same price is like a cancel."""
+    assert reasons(intent, books=Books([50]), orders=(OPEN,), **more) == found  # type: ignore[arg-type]
+
+
+def test_an_order_is_amended_once_at_a_time() -> None:
+    risk, state = Risk(Limits(), [Info()]), view(orders=(OPEN,))
+    approved, refused = risk.check([amend(100_000, 100), amend(100_000, 90)], state, Books([50]))
+    assert (len(approved), [r.reason for r in refused]) == (1, [Reason.BAD_INTENT])
+    changing = view(orders=(FakeOrder(1, 100_000, qty=200, leaves=150, state="amending"),))
+    assert not risk.check([amend(100_000, 100)], changing, Books([50]))[0]
+
+
+def test_reduce_only_passes_limits_that_it_cannot_break() -> None:
+    """The breaker is open and other sells are waiting: only what the venue lets reduce may be sent."""
+    books = Books([100], equity=7_000)
+    waiting = (FakeOrder(1, 100_000, side=-1, qty=100, leaves=100),)
+    assert reasons(sell(), books=books, orders=waiting) == [Reason.DRAWDOWN]
+    assert reasons(sell()._replace(reduce_only=True), books=books, orders=waiting) == []
+    spot = {"infos": [SPOT], "touches": SPOT_TOUCH}
+    assert reasons(sell(1000, 1_000_000)._replace(reduce_only=True), **spot) == [Reason.SHORT_SPOT]  # type: ignore[arg-type]
+
+
+def test_cancel_all_passes_where_the_instrument_is_known() -> None:
+    assert reasons(Intent(CANCEL_ALL, 0, 1, 0, 0), state=[5]) == []
+    assert reasons(Intent(CANCEL_ALL, 1, 1, 0, 0)) == [Reason.UNKNOWN_INSTRUMENT]

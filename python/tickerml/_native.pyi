@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,9 @@ __all__ = [
     "tape_scan",
     "tape_span",
 ]
+
+_Latencies: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Columns of a latency file: req_ts, exch_ts, resp_ts."""
 
 BUILD_PROFILE: Final[str]
 CAUSES: Final[list[str]]
@@ -124,9 +127,16 @@ class Session:
         batch_events: int = 65536,
         allow_damage: bool = False,
         checkpoint: bytes | None = None,
+        latencies: _Latencies | None = None,
     ) -> Session: ...
     @staticmethod
-    def backtest(files: Sequence[tuple[Any, ...]], settings: str, *, batch_events: int = 65536) -> Session: ...
+    def backtest(
+        files: Sequence[tuple[Any, ...]],
+        settings: str,
+        *,
+        batch_events: int = 65536,
+        latencies: _Latencies | None = None,
+    ) -> Session: ...
     @staticmethod
     def live(feed: Feed, settings: str, *, batch_events: int = 65536, checkpoint: bytes | None = None) -> Session: ...
     def __iter__(self) -> Session: ...
@@ -237,6 +247,8 @@ class Order:
     def qty(self) -> int: ...
     @property
     def leaves(self) -> int: ...
+    @property
+    def reduce_only(self) -> bool: ...
     @property
     def state(self) -> str: ...
     @property

@@ -31,6 +31,8 @@ PLENTY = Decimal(10) ** 12
 def causal_only(config: Config, command: str) -> None:
     """Refuses what only a backtest may do: another simulator's rules, or knowing the input beforehand.
 
+    A latency file was measured in the past and belongs to the past: `replay` and `backtest`.
+
     Raises
     ------
     ConfigError
@@ -45,6 +47,8 @@ def causal_only(config: Config, command: str) -> None:
     wrong = [
         f"{key}: {given} is for backtest only; {command} takes {good}" for key, given, good in found if given != good
     ]
+    if command == "run" and execution.latency.startswith("file:"):
+        wrong.append(f"latency: {execution.latency} tells of orders in the past; run takes constant, venue or feed")
     if wrong:
         raise ConfigError(wrong)
 

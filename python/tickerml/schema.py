@@ -104,6 +104,8 @@ MARKET: Final = 3
 IOC: Final = 4
 CANCEL: Final = 5
 FOK: Final = 6
+AMEND: Final = 7
+CANCEL_ALL: Final = 8
 INTENT_KINDS: Final[dict[int, str]] = {
     LIMIT: "limit",
     POST_ONLY: "post_only",
@@ -111,6 +113,8 @@ INTENT_KINDS: Final[dict[int, str]] = {
     IOC: "ioc",
     CANCEL: "cancel",
     FOK: "fok",
+    AMEND: "amend",
+    CANCEL_ALL: "cancel_all",
 }
 BUY: Final = 1
 SELL: Final = -1
@@ -128,8 +132,10 @@ def decimal_text(value: int, precision: int) -> str:
 class Intent(NamedTuple):
     """What a policy wants. Risk approves it whole or refuses it whole; it is never resized.
 
-    `px` and `qty` are scaled integers of the instrument (index in the session); `px` is 0 for MARKET and CANCEL,
-    `order_id` names the order to cancel and is 0 otherwise, `tag` is the policy's own and comes back with its reports.
+    `px` and `qty` are scaled integers of the instrument (index in the session); `px` is 0 for MARKET and cancels.
+    `order_id` names the order to CANCEL or AMEND and is 0 otherwise; an AMEND has the order's instrument and side, and
+    its `qty` is the whole quantity, what was filled included. CANCEL_ALL is for one instrument. `tag` is the policy's
+    own and comes back with its reports. A `reduce_only` order (contracts only) never takes a position beyond zero.
     """
 
     kind: int
@@ -139,6 +145,7 @@ class Intent(NamedTuple):
     qty: int
     tag: int = 0
     order_id: int = 0
+    reduce_only: bool = False
 
 
 class Refused(NamedTuple):
@@ -183,7 +190,7 @@ class InstrumentInfo(Protocol):
 
 
 class Order(Protocol):
-    """An own order that is open or on its way: state is pending, resting or cancelling."""
+    """An own order that is open or on its way: state is pending, resting, amending or cancelling."""
 
     @property
     def order_id(self) -> int: ...
@@ -199,6 +206,8 @@ class Order(Protocol):
     def qty(self) -> int: ...
     @property
     def leaves(self) -> int: ...
+    @property
+    def reduce_only(self) -> bool: ...
     @property
     def state(self) -> str: ...
     @property

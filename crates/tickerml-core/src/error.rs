@@ -61,6 +61,14 @@ pub enum Error {
         /// What is wrong and how to mend it.
         reason: String,
     },
+    /// A latency file that cannot be true.
+    #[error("latency file, row {row}: {reason}")]
+    BadLatency {
+        /// The row, from 0.
+        row: usize,
+        /// What is wrong with it, and how to mend it.
+        reason: &'static str,
+    },
     /// Input that cannot be read: a file, a folder.
     #[error("{0}")]
     Unreadable(String),

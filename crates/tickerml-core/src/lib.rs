@@ -19,6 +19,7 @@ pub mod feature;
 pub mod instrument;
 pub mod market;
 pub mod parquet;
+pub mod rng;
 pub mod sequence;
 pub mod session;
 pub mod sim;

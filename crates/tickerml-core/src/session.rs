@@ -13,7 +13,7 @@ mod view;
 pub use digest::Digest;
 pub use events::EventInput;
 pub use settings::Settings;
-pub use start::Start;
+pub use start::{Held, Start};
 pub use view::{Seen, View, ViewCause};
 
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ use crate::instrument::Instrument;
 use crate::market::Market;
 use crate::sim::{Report, Request, Sim};
 use crate::tape::{Record, RecordKind};
+use crate::units::parse_decimal;
 use serde::{Deserialize, Serialize};
 
 /// Views for reports between two boundaries; later reports come with the timed view (rules.md 1).
@@ -237,7 +238,7 @@ impl Session {
         for request in approved {
             self.digest.asked(request);
             self.stats.orders += u64::from(matches!(request, Request::New { .. }));
-            ids.push(self.sim.send(*request, sent_ns, &self.market.lines));
+            ids.push(self.sim.send(*request, sent_ns, &self.market.lines, self.view.pos));
         }
         for reason in refused {
             self.stats.refused += 1;
@@ -422,8 +423,19 @@ impl Session {
     #[inline]
     fn start_boundaries(&mut self, ts_ns: i64) {
         if self.boundary_ns.is_none() && !self.start.awaits() {
-            self.start.begin();
+            for held in self.start.begin() {
+                self.take_over(&held);
+            }
             self.boundary_ns = Some(self.boundary_at(ts_ns));
+        }
+    }
+
+    /// The simulated venue holds what the run before left there.
+    fn take_over(&mut self, held: &Held) {
+        let Some(at) = self.market.index_of(&held.instrument) else { return };
+        let precision = self.market.lines[at].instrument.qty_precision;
+        if let Ok(qty) = parse_decimal(held.qty.as_bytes(), precision) {
+            self.sim.hold(at as u16, qty);
         }
     }
 

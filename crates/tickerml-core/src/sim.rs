@@ -8,6 +8,7 @@
 //!
 //! One simulator, two profiles: `shared` (ours) and hftbacktest's rules, for comparison. A stand is one instrument at its venue;
 //! the desk is our side of the counter.
+mod amend;
 mod clock;
 mod desk;
 mod fee;
@@ -16,28 +17,37 @@ mod liquidity;
 mod order;
 mod peer;
 mod queue;
+mod rate;
+mod reduce;
+mod request;
+mod self_trade;
+mod send;
 mod shared;
 mod sorted;
 mod stand;
 mod timeline;
 mod touch;
+mod wire;
 
 pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
 pub use fee::Fees;
-pub use latency::{Latency, Wire};
-pub use order::{AHEAD_UNKNOWN, CANCEL, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Request, Side};
+pub use latency::{Entry, Latency, Recorded};
+pub use order::{AHEAD_UNKNOWN, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
 pub use queue::{Curve, Place, QueueModel};
+pub use request::{AMEND, CANCEL, CANCEL_ALL, Request};
 pub use sorted::clock_offset_ns;
+pub use wire::Wire;
 
-use crate::event::{Message, Row, RowKind};
+use crate::event::{BookState, Message, Row, RowKind};
 use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
-use crate::units::{POW10, UNDEF_TS_NS};
+use crate::units::UNDEF_TS_NS;
 use desk::{Desk, news};
+use rate::Rates;
 use serde::{Deserialize, Serialize};
 use sorted::Sorted;
-use stand::{Asked, Stand, VenueRows, is_snapshot};
+use stand::{Stand, VenueRows, is_snapshot};
 use std::sync::Arc;
 use timeline::{Stream, Timeline};
 
@@ -68,7 +78,7 @@ struct Venue {
 impl Sim {
     /// Venues without orders.
     pub const fn new(rules: Rules) -> Self {
-        let desk = Desk { orders: Vec::new(), reports: Wire::new(), rules };
+        let desk = Desk { orders: Vec::new(), positions: Vec::new(), rates: Rates::new(), reports: Wire::new(), rules };
         Sim { desk, next_order_id: 1, places: Vec::new(), due_ns: i64::MAX, ahead: None, befores: Vec::new() }
     }
 
@@ -120,53 +130,9 @@ impl Sim {
         self.find_due();
     }
 
-    /// Sends a request at `sent_ns`. Returns the id of the order that it makes or names.
-    pub fn send(&mut self, request: Request, sent_ns: i64, lines: &[Line]) -> u64 {
-        let (id, instrument, asked) = match request {
-            Request::New { instrument, kind, side, px, qty, tag } => {
-                let id = self.next_order_id;
-                self.next_order_id += 1;
-                let precision = lines.get(usize::from(instrument)).map_or(0, |l| l.instrument.qty_precision);
-                self.desk.orders.push(Order {
-                    id,
-                    tag,
-                    instrument,
-                    kind,
-                    side,
-                    px,
-                    qty,
-                    leaves: qty,
-                    known: Known::Pending,
-                    accepted: false,
-                    venue_leaves: qty,
-                    resting: false,
-                    place: Place::behind(0.0),
-                    ahead_at_fill: 0,
-                    unit: POW10[usize::from(precision)] as f64,
-                });
-                (id, instrument, Asked::New)
-            }
-            Request::Cancel { order_id } => match self.desk.find(order_id) {
-                Some(at) => {
-                    let order = &mut self.desk.orders[at];
-                    order.known = Known::Cancelling;
-                    let refusal =
-                        Report { leaves: 0, ..news(order, ReportKind::CancelRejected, Reason::UnknownOrder, 0) };
-                    (order_id, order.instrument, Asked::Cancel(Box::new(refusal)))
-                }
-                // It has ended: its report says so better than the venue's refusal would.
-                None => return order_id,
-            },
-        };
-        let Some(line) = lines.get(usize::from(instrument)) else { return id };
-        let entry_ns = self.desk.rules.latency.entry_ns(line.instrument.venue);
-        let venue = self.at(instrument);
-        if !venue.stand.is_awake() {
-            venue.wake(line);
-        }
-        venue.stand.send(sent_ns + entry_ns, id, asked);
-        self.find_due();
-        id
+    /// What is held of an instrument when the run begins, scaled.
+    pub fn hold(&mut self, instrument: u16, qty: i64) {
+        self.desk.moved(instrument, qty);
     }
 
     /// The next report reaches us.
@@ -264,17 +230,21 @@ impl Visitor for Sim {
         let looks_ahead = self.ahead.is_some();
         let venue = self.at(message.instrument);
         let depth_ns = venue.timeline.depth_ns();
-        let place = if looks_ahead {
-            None
-        } else {
-            place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns)
-        };
-        let Some((at_ns, stream)) = place else {
+        let place = place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns);
+        if let Some((at_ns, Some(stream))) = place
+            && message.ts_event_ns != UNDEF_TS_NS
+            // Diffs that waited for a snapshot say nothing about the line.
+            && (stream == Stream::Trade || matches!(line.state, BookState::Live | BookState::Stale))
+        {
+            self.desk.rules.latency.heard(message.instrument, message.ts_recv_ns - at_ns);
+        }
+        let Some((at_ns, stream)) = place.filter(|_| !looks_ahead) else {
             for &row in rows {
                 line.book.apply(row);
             }
             return;
         };
+        let venue = &mut self.places[usize::from(message.instrument)];
         venue.timeline.settle(message.ts_recv_ns - reorder_ns);
         if !venue.stand.is_awake() && venue.timeline.is_awkward(at_ns, stream) {
             venue.wake(line);

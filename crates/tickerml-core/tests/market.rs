@@ -236,7 +236,7 @@ fn a_finer_tick_ends_a_session() {
     };
     let run = |records| {
         let json = r#"{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10}"#;
-        Session::new(Settings::from_json(json).unwrap()).advance(&mut Records(records, 0), 100)
+        Session::new(Settings::from_json(json, None).unwrap()).advance(&mut Records(records, 0), 100)
     };
     let frame = || (RecordKind::Frame, b"{}".to_vec());
     let begun = || vec![(RecordKind::Config, b"{\"slots\":[\"/control\"]}".to_vec()), tick("0.01")];

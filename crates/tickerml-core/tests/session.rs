@@ -111,11 +111,11 @@ fn with(more: &str) -> Session {
     let json = format!(
         r#"{{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":10,"taker_bps":10,{more}}}"#
     );
-    Session::new(Settings::from_json(&json).unwrap())
+    Session::new(Settings::from_json(&json, None).unwrap())
 }
 
 fn order(kind: OrderKind, side: Side, px: i64, qty: i64) -> Request {
-    Request::New { instrument: 0, kind, side, px, qty, tag: 7 }
+    Request::New { instrument: 0, kind, side, px, qty, tag: 7, reduce_only: false }
 }
 
 /// Runs to the end; `decide` answers each view but the last.

@@ -16,6 +16,7 @@ pub struct Order {
     px: i64,
     qty: i64,
     leaves: i64,
+    reduce_only: bool,
     state: &'static str,
     ahead_qty: i64,
 }
@@ -30,10 +31,12 @@ impl From<&sim::Order> for Order {
             px: o.px,
             qty: o.qty,
             leaves: o.leaves,
+            reduce_only: o.reduce_only,
             state: match o.known {
                 Known::Pending => "pending",
                 Known::Resting => "resting",
-                Known::Cancelling | Known::Done => "cancelling",
+                Known::Cancelling => "cancelling",
+                Known::Amending => "amending",
             },
             ahead_qty: known_or_less(o.ahead_known()),
         }
@@ -142,7 +145,7 @@ where
     Ok(PyTuple::new(py, objects)?.unbind())
 }
 
-/// Reads intents: tuples (kind, instrument, side, px, qty, tag, order_id).
+/// Reads intents: tuples (kind, instrument, side, px, qty, tag, order_id), and reduce_only where it is given.
 pub fn requests(approved: &Bound<'_, PySequence>, instruments: usize) -> PyResult<Vec<Request>> {
     let count = approved.len()?;
     let mut requests = Vec::with_capacity(count);
@@ -156,12 +159,20 @@ pub fn requests(approved: &Bound<'_, PySequence>, instruments: usize) -> PyResul
 fn request(intent: &Bound<'_, PyTuple>, instruments: usize) -> PyResult<Request> {
     let bad = |what: &str| errors::unsound(&format!("intent {intent}: {what}"));
     let kind: u8 = intent.get_item(0)?.extract()?;
-    if kind == sim::CANCEL {
-        return Ok(Request::Cancel { order_id: intent.get_item(6)?.extract()? });
+    match kind {
+        sim::CANCEL => return Ok(Request::Cancel { order_id: intent.get_item(6)?.extract()? }),
+        sim::AMEND => {
+            let (order_id, px) = (intent.get_item(6)?.extract()?, intent.get_item(3)?.extract()?);
+            return Ok(Request::Amend { order_id, px, qty: intent.get_item(4)?.extract()? });
+        }
+        _ => {}
     }
     let instrument: u16 = intent.get_item(1)?.extract()?;
     if usize::from(instrument) >= instruments {
         return Err(bad("no such instrument"));
+    }
+    if kind == sim::CANCEL_ALL {
+        return Ok(Request::CancelAll { instrument });
     }
     Ok(Request::New {
         instrument,
@@ -174,5 +185,6 @@ fn request(intent: &Bound<'_, PyTuple>, instruments: usize) -> PyResult<Request>
         px: intent.get_item(3)?.extract()?,
         qty: intent.get_item(4)?.extract()?,
         tag: intent.get_item(5)?.extract()?,
+        reduce_only: intent.len() > 7 && intent.get_item(7)?.extract()?,
     })
 }

@@ -15,9 +15,13 @@ use tickerml_core::event_set::{Columns, EventSet};
 use tickerml_core::instrument::Instrument;
 use tickerml_core::market::{BooksOnly, LineStats};
 use tickerml_core::session::{EventInput, Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
+use tickerml_core::sim::Recorded;
 use tickerml_core::tape::RecordKind;
 use tickerml_feed::reader::{TapeInput, TapeReader};
 use tickerml_feed::recorder::{Fill, TailInput};
+
+/// Columns of a latency file: req_ts, exch_ts, resp_ts, ns.
+type Latencies<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>);
 
 /// How long a live session waits before it looks for signals again.
 const WAIT: Duration = Duration::from_millis(200);
@@ -92,9 +96,10 @@ fn recorded_config(path: &std::path::Path) -> PyResult<serde_json::Value> {
 
 #[pymethods]
 impl Session {
-    /// A session over a tape. `settings` is the flat JSON of execution settings.
+    /// A session over a tape. `settings` is the flat JSON of execution settings; `latencies` are the columns req_ts, exch_ts and
+    /// resp_ts of the file that its `latency` names.
     #[staticmethod]
-    #[pyo3(signature = (path, settings, *, batch_events = 65536, allow_damage = false, checkpoint = None))]
+    #[pyo3(signature = (path, settings, *, batch_events = 65536, allow_damage = false, checkpoint = None, latencies = None))]
     fn replay(
         py: Python<'_>,
         path: PathBuf,
@@ -102,8 +107,9 @@ impl Session {
         batch_events: usize,
         allow_damage: bool,
         checkpoint: Option<&[u8]>,
+        latencies: Option<Latencies<'_>>,
     ) -> PyResult<Session> {
-        let core = Session::core(settings, checkpoint)?;
+        let core = Session::core(settings, checkpoint, latencies.as_ref())?;
         let from = if checkpoint.is_some() { core.last().1 + 1 } else { 0 };
         let reader = TapeReader::open_at(&path, from).map_err(errors::store)?;
         let source = Source::Tape(Box::new(TapeInput::new(reader)));
@@ -113,13 +119,15 @@ impl Session {
     /// A session over event files: `files` is a sequence of (instrument JSON, pos, ts_recv_ns, ts_event_ns, kind, px, qty,
     /// flags).
     #[staticmethod]
-    #[pyo3(signature = (files, settings, *, batch_events = 65536))]
+    #[pyo3(signature = (files, settings, *, batch_events = 65536, latencies = None))]
     fn backtest(
         py: Python<'_>,
         files: &Bound<'_, PySequence>,
         settings: &str,
         batch_events: usize,
+        latencies: Option<Latencies<'_>>,
     ) -> PyResult<Session> {
+        let mut core = Session::core(settings, None, latencies.as_ref())?;
         let mut set = EventSet::default();
         let mut market = Vec::new();
         for n in 0..files.len()? {
@@ -129,7 +137,6 @@ impl Session {
         }
         py.detach(|| set.sort());
         let set = Arc::new(set);
-        let mut core = Session::core(settings, None)?;
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
         }
@@ -149,7 +156,7 @@ impl Session {
         batch_events: usize,
         checkpoint: Option<&[u8]>,
     ) -> PyResult<Session> {
-        let core = Session::core(settings, checkpoint)?;
+        let core = Session::core(settings, checkpoint, None)?;
         let tail = feed
             .get()
             .take_tail()
@@ -275,8 +282,14 @@ impl Session {
 
 impl Session {
     /// A session that has seen nothing, or one that goes on from a checkpoint.
-    fn core(settings: &str, checkpoint: Option<&[u8]>) -> PyResult<Core> {
-        let settings = Settings::from_json(settings).map_err(errors::core)?;
+    fn core(settings: &str, checkpoint: Option<&[u8]>, latencies: Option<&Latencies<'_>>) -> PyResult<Core> {
+        let recorded = match latencies {
+            Some((req, exch, resp)) => {
+                Some(Recorded::new(req.as_slice()?, exch.as_slice()?, resp.as_slice()?).map_err(errors::core)?)
+            }
+            None => None,
+        };
+        let settings = Settings::from_json(settings, recorded).map_err(errors::core)?;
         match checkpoint {
             None => Ok(Core::new(settings)),
             Some(bytes) => Core::restore(bytes).map_err(errors::core),

@@ -50,7 +50,8 @@ pub mod history;
 pub mod listing;
 pub mod market;
 pub mod recording;
-pub mod rng;
 pub mod server;
 pub mod stream;
 pub mod text;
+
+pub use tickerml_core::rng;

@@ -66,6 +66,19 @@ def _clock(value: str) -> str:
     return value
 
 
+def _latency(value: str) -> str:
+    if value.startswith("file:") and len(value) > len("file:"):
+        return value
+    if value not in LATENCIES:
+        raise ValueError(
+            f"{value!r} is no latency model; write {', '.join(LATENCIES)}, or file:PATH of an .npz or .npy"
+        )
+    return value
+
+
+LATENCIES = ("constant", "venue", "feed")
+"""Models of the way to the venue and back; file:PATH is the fourth, for replay and backtest."""
+
 QUEUES = ("risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3", "prob_power3:3")
 """The queue models; an exponent above 0 stands behind the colon."""
 
@@ -235,7 +248,7 @@ class Execution(Section):
     clock: Annotated[str, AfterValidator(_clock)]
     base_latency_ms: LatencyMs
     decision_ms: LatencyMs
-    latency: Literal["constant"]
+    latency: Annotated[str, AfterValidator(_latency)]
     entry_ms: VenueMs
     response_ms: VenueMs
     maker_bps: VenueBps

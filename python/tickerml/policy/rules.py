@@ -177,10 +177,12 @@ class _Ladder:
             px = order.px
             known.add(px)
             if px not in (buys if order.side > 0 else sells) and order.state == "resting":
-                out.append(_new(Intent, (CANCEL, instrument, order.side, 0, 0, order.tag, order.order_id)))
+                out.append(_new(Intent, (CANCEL, instrument, order.side, 0, 0, order.tag, order.order_id, False)))
         if not (known.issuperset(buys) and known.issuperset(sells)):
-            out += [_new(Intent, (POST_ONLY, instrument, BUY, px, qty, 0, 0)) for px in buys if px not in known]
-            out += [_new(Intent, (POST_ONLY, instrument, SELL, px, qty, 0, 0)) for px in sells if px not in known]
+            out += [_new(Intent, (POST_ONLY, instrument, BUY, px, qty, 0, 0, False)) for px in buys if px not in known]
+            out += [
+                _new(Intent, (POST_ONLY, instrument, SELL, px, qty, 0, 0, False)) for px in sells if px not in known
+            ]
         return out
 
     def _wanted(self, bid: int, ask: int) -> tuple[dict[int, None], dict[int, None]]:

@@ -9,7 +9,9 @@ from fractions import Fraction
 from typing import Protocol
 
 from tickerml.schema import (
+    AMEND,
     CANCEL,
+    CANCEL_ALL,
     INTENT_KINDS,
     LIVE,
     MARKET,
@@ -189,6 +191,10 @@ class Line:
             self._short = selling, found
         return self._short[1]
 
+    def reduces(self, side: int) -> bool:
+        """Whether a reduce-only order of this side is one: contracts only, and against what is held."""
+        return not self.terms.spot and side * self.position < 0
+
     def _block(self, state: int, age_ns: int) -> Refusal:
         if state != LIVE:
             return Reason.BOOK_NOT_LIVE, f"the book is {STATES[state]}"
@@ -204,6 +210,7 @@ class Desk:
         self._view = view
         self._portfolio = portfolio
         self._lines: dict[int, Line] = {}
+        self._amended: set[int] = set()
         limit, equity = keeper.limits.position_frac_max, portfolio.equity_e18
         self._worth_max = limit.numerator * equity // limit.denominator
         limit = keeper.limits.leverage_max
@@ -215,33 +222,70 @@ class Desk:
 
     def refusal(self, intent: Intent) -> Refusal | None:
         """The first rule that the intent breaks; None lets it through."""
-        kind, i, side, px, qty, _, _ = intent
+        kind, i, side, px, qty, _, _, reduce_only = intent
         line = self._lines.get(i)
         if line is None:
             count = len(self._keeper.terms)
             if not 0 <= i < count:
                 return Reason.UNKNOWN_INSTRUMENT, f"instrument {i} of {count}"
             line = self._line(i)
+        if kind == CANCEL_ALL:
+            return None
         market = kind == MARKET
-        if kind not in INTENT_KINDS or kind == CANCEL or side not in (1, -1) or qty <= 0 or (px <= 0 and not market):
+        if (
+            kind not in INTENT_KINDS
+            or kind in (AMEND, CANCEL)
+            or side not in (1, -1)
+            or qty <= 0
+            or (px <= 0 and not market)
+        ):
             return Reason.BAD_INTENT, f"kind {kind} side {side} price {px} quantity {qty}"
-        if line.block and not self._keeper.limits.any_book:
-            return line.block
-        if side < 0 and line.terms.sells_held and (short := line.short(qty, self._portfolio)):
-            return short
+        found = line.block or (line.short(qty, self._portfolio) if side < 0 and line.terms.sells_held else None)
+        if found:
+            return found
         if market:
             px = line.ask if side > 0 else line.bid
             if px <= 0:
                 return Reason.NO_PRICE, "the book has no price on the other side"
         worth = line.terms.worth(px, qty)
-        found = self._money(line, side, px, qty, worth)
+        found = self._money(line, side, px, qty, worth, reduces=reduce_only and line.reduces(side))
         if found is None:
             line.open_qty[side] += qty
             line.open_worth[side] += worth
         return found
 
+    def amend_refusal(self, intent: Intent) -> Refusal | None:
+        """The same for an amendment: what the order would be, in the place of what it is. Less at the same price passes
+        like a cancel, and so does what leaves nothing.
+        """
+        _, i, side, px, qty, _, order_id, _ = intent
+        order = next((o for o in self._view.orders if o.order_id == order_id), None)
+        if order is None or order.state not in ("pending", "resting") or order_id in self._amended:
+            return Reason.BAD_INTENT, f"order {order_id} is not open, or is being changed already"
+        if (i, side) != (order.instrument, order.side) or qty <= 0 or px <= 0:
+            return Reason.BAD_INTENT, f"amends instrument {i} side {side} price {px} quantity {qty}, order {order_id}"
+        line = self._lines.get(i) or self._line(i)
+        leaves = qty - order.qty + order.leaves
+        if leaves > 0 and (px != order.px or qty > order.qty):
+            if line.block:
+                return line.block
+            was, worth = line.terms.worth(order.px, order.leaves), line.terms.worth(px, leaves)
+            line.open_qty[side] -= order.leaves
+            line.open_worth[side] -= was
+            found = line.short(leaves, self._portfolio) if side < 0 and line.terms.sells_held else None
+            reduces = order.reduce_only and line.reduces(side)
+            found = found or self._money(line, side, px, leaves, worth, reduces=reduces)
+            line.open_qty[side] += order.leaves if found else leaves
+            line.open_worth[side] += was if found else worth
+            if found:
+                return found
+        self._amended.add(order_id)
+        return None
+
     def _line(self, i: int) -> Line:
         line = self._lines[i] = Line(i, self._keeper.terms[i], self._view, self._portfolio)
+        if self._keeper.limits.any_book:
+            line.block = None
         return line
 
     def _count_open(self, orders: Sequence[Order]) -> None:
@@ -251,16 +295,16 @@ class Desk:
             line.open_qty[side] = qty
             line.open_worth[side] = line.terms.worth_of(px_qty + (unpriced and line.near(0) * unpriced), qty)
 
-    def _money(self, line: Line, side: int, px: int, qty: int, worth: int) -> Refusal | None:
+    def _money(self, line: Line, side: int, px: int, qty: int, worth: int, *, reduces: bool) -> Refusal | None:
         """Size, breaker, position, balance. An order that, after all open ones of its side, only closes passes after
-        size.
+        size; so does one that the venue lets do nothing else.
         """
         keeper, terms = self._keeper, line.terms
         if line.dollars(worth) < keeper.order_min_e18:
             least = _show(keeper.order_min_e18)
             return Reason.ORDER_TOO_SMALL, f"worth {_show(worth)} {terms.quote}, minimum {least}"
         after = side * line.position + line.open_qty[side] + qty
-        if after <= 0:
+        if after <= 0 or reduces:
             return None
         if keeper.tripped:
             return Reason.DRAWDOWN, f"the breaker opened at {keeper.tripped_ts_ns}; only reducing orders pass"

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
 from tickerml.risk.desk import Account, Desk, Reason, Sums, Terms, sums
-from tickerml.schema import CANCEL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
+from tickerml.schema import AMEND, CANCEL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
 
 __all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
@@ -93,7 +93,7 @@ class Risk:
     def check(
         self, intents: Sequence[Intent], view: View, portfolio: Account
     ) -> tuple[Sequence[Intent], Sequence[Refused]]:
-        """Splits intents into approved and refused. Cancels always pass. An empty list is free.
+        """Splits intents into approved and refused. Cancels of known instruments always pass. An empty list is free.
 
         Earlier approvals of the same list count against later ones.
         """
@@ -110,7 +110,7 @@ class Risk:
                 continue
             if desk is None:
                 desk = Desk(self, view, portfolio)
-            refusal = desk.refusal(intent)
+            refusal = desk.amend_refusal(intent) if intent[0] == AMEND else desk.refusal(intent)
             if refusal is None:
                 approved.append(intent)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from tickerml.schema import CANCEL, Intent, Refused, View
+from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, Intent, Refused, View
 
 TIMED_NS: Final = 60_000_000_000
 """Tape time between two writes that happen even when nothing did: portfolio rows (rules.md 8)."""
@@ -59,7 +59,7 @@ class Tally:
 
     Attributes
     ----------
-    orders : approved intents that are no cancels.
+    orders : approved new orders.
     cancels, fills, refused, reports, gaps : as named.
     """
 
@@ -69,9 +69,9 @@ class Tally:
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Counts one step."""
         if approved:
-            cancels = sum(1 for intent in approved if intent[0] == CANCEL)
-            self.cancels += cancels
-            self.orders += len(approved) - cancels
+            kinds = [intent[0] for intent in approved]
+            self.cancels += kinds.count(CANCEL) + kinds.count(CANCEL_ALL)
+            self.orders += sum(1 for kind in kinds if kind not in (AMEND, CANCEL, CANCEL_ALL))
         self.refused += len(refused)
         self.fills += len(view.fills)
         self.reports += len(view.reports)
@@ -79,3 +79,8 @@ class Tally:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def sent_with(intent: Intent) -> str:
+    """What a sent order's row has in the place of a reason."""
+    return "reduce_only" if intent.reduce_only else ""

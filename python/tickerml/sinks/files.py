@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from tickerml.errors import TickerError
 from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
+from tickerml.sinks.base import sent_with
 
 FILLS: Final = (
     "ts_event_ns", "ts_recv_ns", "instrument", "order_id", "side", "px", "qty", "maker", "fee_quote", "ahead_qty",
@@ -64,7 +65,7 @@ class OrdersFile:
         for intent in approved:
             event = f"sent_{INTENT_KINDS[intent.kind]}"
             head = (view.ts_ns, self._infos[intent.instrument].id, intent.order_id, intent.tag, event)
-            self._table.add((*head, *self._numbers(intent, intent.qty), ""))
+            self._table.add((*head, *self._numbers(intent, intent.qty), sent_with(intent)))
 
     def _numbers(self, what: Any, leaves: int) -> tuple[str, str, str, str]:
         info = self._infos[what.instrument]

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
-from tickerml.sinks.base import TIMED_NS
+from tickerml.sinks.base import TIMED_NS, sent_with
 from tickerml.sinks.store import Step, Store, disk_full
 
 QUEUE_MAX: Final = 4096
@@ -142,7 +142,7 @@ class Ledger:
             yield "orders", n, (
                 view.pos, view.pos, view.ts_ns, "sent_" + INTENT_KINDS[intent.kind], intent.order_id, intent.tag,
                 *self._what(intent.instrument, intent.side, intent.px, intent.qty),
-                self._qty(intent.instrument, intent.qty), "",
+                self._qty(intent.instrument, intent.qty), sent_with(intent),
             )  # fmt: skip
 
     def _fills(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.config.build import settings_json
+from tickerml.sources.latency_file import recorded_latencies
 
 if TYPE_CHECKING:
     from tickerml.config.models import Config
@@ -27,7 +28,13 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
     """A session over a tape."""
     from tickerml import _native
 
-    return _native.Session.replay(tape, settings_json(config), batch_events=batch_events, allow_damage=allow_damage)
+    return _native.Session.replay(
+        tape,
+        settings_json(config),
+        batch_events=batch_events,
+        allow_damage=allow_damage,
+        latencies=recorded_latencies(config),
+    )
 
 
 def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> Any:
@@ -35,8 +42,9 @@ def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -
     from tickerml import _native
     from tickerml.sinks.events import EventChunks
 
+    latencies = recorded_latencies(config)
     chunks = EventChunks(files)
     try:
-        return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+        return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events, latencies=latencies)
     finally:
         chunks.close()

@@ -66,8 +66,8 @@ impl Digest {
     /// What was asked for.
     pub fn asked(&mut self, request: &Request) {
         match *request {
-            Request::New { instrument, kind, side, px, qty, tag } => {
-                self.step.extend([1, kind as u8, side as i8 as u8]);
+            Request::New { instrument, kind, side, px, qty, tag, reduce_only } => {
+                self.step.extend([1, kind as u8, side as i8 as u8, u8::from(reduce_only)]);
                 self.step.extend(instrument.to_le_bytes());
                 for value in [px, qty, tag] {
                     self.i64(value);
@@ -76,6 +76,16 @@ impl Digest {
             Request::Cancel { order_id } => {
                 self.step.push(2);
                 self.u64(order_id);
+            }
+            Request::Amend { order_id, px, qty } => {
+                self.step.push(4);
+                self.u64(order_id);
+                self.i64(px);
+                self.i64(qty);
+            }
+            Request::CancelAll { instrument } => {
+                self.step.push(5);
+                self.step.extend(instrument.to_le_bytes());
             }
         }
     }

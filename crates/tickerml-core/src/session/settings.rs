@@ -1,7 +1,7 @@
 //! Execution settings by the names of `contract.md`: a flat JSON object, checked whole before anything runs.
 use crate::error::{Error, Result};
 use crate::instrument::Venue;
-use crate::sim::{ClockKind, Exchange, Fees, Latency, QueueModel, ReportRule, Rules};
+use crate::sim::{ClockKind, Exchange, Fees, Latency, QueueModel, Recorded, ReportRule, Rules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +37,10 @@ struct Raw {
     reorder_ms: serde_json::Number,
     #[serde(default = "base_latency_ms")]
     base_latency_ms: serde_json::Number,
+    #[serde(default = "constant")]
+    latency: String,
+    #[serde(default)]
+    seed: u64,
     decision_ms: serde_json::Number,
     entry_ms: PerVenue,
     response_ms: PerVenue,
@@ -50,6 +54,10 @@ fn risk_averse() -> String {
 
 fn shared() -> String {
     "shared".to_owned()
+}
+
+fn constant() -> String {
+    "constant".to_owned()
 }
 
 fn causal() -> String {
@@ -76,11 +84,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads settings from JSON.
+    /// Reads settings from JSON. `recorded` holds the rows of the file that `latency` names, where it names one: core reads no
+    /// files.
     ///
     /// # Errors
     /// [`Error::BadSetting`] naming the key, what is wrong and what would be right.
-    pub fn from_json(json: &str) -> Result<Settings> {
+    pub fn from_json(json: &str, recorded: Option<Recorded>) -> Result<Settings> {
         let raw: Raw = serde_json::from_str(json)
             .map_err(|e| Error::BadSetting { key: "settings".to_owned(), reason: e.to_string() })?;
         if !(1..=60_000).contains(&raw.step_ms) {
@@ -88,37 +97,51 @@ impl Settings {
         }
         let exchange = word("exchange", &raw.exchange, &EXCHANGES)?;
         let report_rule = word("report_rule", &raw.report_rule, &REPORT_RULES)?;
-        let mut latency = BTreeMap::new();
+        let mut ways = BTreeMap::new();
         let mut fees = BTreeMap::new();
         for venue in Venue::ALL {
             let ns = |key: &str, value: &PerVenue| match value.get(venue) {
                 Some(text) => milliseconds(&format!("{key}.{venue}"), &text),
                 None => Err(bad(&format!("{key}.{venue}"), "is missing")),
             };
-            latency.insert(venue, (ns("entry_ms", &raw.entry_ms)?, ns("response_ms", &raw.response_ms)?));
+            ways.insert(venue, (ns("entry_ms", &raw.entry_ms)?, ns("response_ms", &raw.response_ms)?));
             let fee = |key: &str, value: &PerVenue| {
                 value.get(venue).ok_or_else(|| bad(&format!("{key}.{venue}"), "is missing"))
             };
             fees.insert(venue, (fee("maker_bps", &raw.maker_bps)?, fee("taker_bps", &raw.taker_bps)?));
         }
         let ns = |key: &str, value: &serde_json::Number| milliseconds(key, &value.to_string());
+        let base_latency_ns = ns("base_latency_ms", &raw.base_latency_ms)?;
+        let latency = match (raw.latency.as_str(), recorded) {
+            ("constant", _) => Latency::constant(ways),
+            ("venue", _) => Latency::venue(ways, raw.seed),
+            ("feed", _) => Latency::feed(ways, base_latency_ns),
+            (file, Some(recorded)) if file.starts_with("file:") => Latency::file(recorded),
+            (other, _) => {
+                return Err(bad(
+                    "latency",
+                    &format!("{other:?} is not known, or its file was not read; write {LATENCIES}"),
+                ));
+            }
+        };
         Ok(Settings {
             step_ns: raw.step_ms * 1_000_000,
             decision_ns: ns("decision_ms", &raw.decision_ms)?,
             rules: Rules {
-                latency: Latency::new(latency),
+                latency,
                 fees: Fees::new(&fees)?,
                 queue: QueueModel::from_name(&raw.queue)?,
                 exchange,
                 report_rule,
                 reorder_ns: ns("reorder_ms", &raw.reorder_ms)?,
-                base_latency_ns: ns("base_latency_ms", &raw.base_latency_ms)?,
+                base_latency_ns,
                 clock: clock(&raw.clock)?,
             },
         })
     }
 }
 
+const LATENCIES: &str = "constant, venue, feed, or file: and the path of an .npz or .npy";
 const EXCHANGES: [(&str, Exchange); 3] =
     [("shared", Exchange::Shared), ("no_partial", Exchange::NoPartial), ("partial", Exchange::Partial)];
 const REPORT_RULES: [(&str, ReportRule); 2] = [("causal", ReportRule::Causal), ("venue", ReportRule::Venue)];
@@ -161,6 +184,7 @@ fn milliseconds(key: &str, text: &str) -> Result<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::Entry;
 
     const GOOD: &str = r#"{"step_ms":100,"queue":"risk_averse","exchange":"shared","decision_ms":1,
         "entry_ms":40,"response_ms":{"binance_spot":10.5,"binance_us":1,"binance_usdm":2,"binance_coinm":3},
@@ -168,10 +192,11 @@ mod tests {
 
     #[test]
     fn good_settings_are_read() {
-        let s = Settings::from_json(GOOD).unwrap();
+        let s = Settings::from_json(GOOD, None).unwrap();
         assert_eq!((s.step_ns, s.decision_ns), (100_000_000, 1_000_000));
-        assert_eq!(s.rules.latency.entry_ns(Venue::BinanceCoinm), 40_000_000);
-        assert_eq!(s.rules.latency.response_ns(Venue::BinanceSpot), 10_500_000);
+        let mut latency = s.rules.latency;
+        assert_eq!(latency.entry(Venue::BinanceCoinm, 0, 0), Entry::Arrives(40_000_000));
+        assert_eq!(latency.response_ns(Venue::BinanceSpot, 0, 0), 10_500_000);
     }
 
     #[test]
@@ -183,11 +208,13 @@ mod tests {
             ("\"binance_us\":1,", "", "response_ms.binance_us"),
             ("\"entry_ms\":40", "\"entry_ms\":-1", "entry_ms.binance_spot"),
             ("7.5", "7.55555", "taker_bps.binance_spot"),
+            ("\"seed\":1", "\"latency\":\"quick\"", "latency"),
+            ("\"seed\":1", "\"latency\":\"file:unread.npz\"", "latency"),
         ] {
             let json = GOOD.replace(from, to);
-            let Err(Error::BadSetting { key: named, .. }) = Settings::from_json(&json) else { panic!("{to}") };
+            let Err(Error::BadSetting { key: named, .. }) = Settings::from_json(&json, None) else { panic!("{to}") };
             assert_eq!(named, key);
         }
-        assert!(Settings::from_json("[]").is_err());
+        assert!(Settings::from_json("[]", None).is_err());
     }
 }

@@ -12,6 +12,17 @@ pub struct Start {
     awaited: Vec<String>,
     begun: bool,
     carry: Option<String>,
+    /// What the run before held, by instrument: the venue has it too.
+    held: Vec<Held>,
+}
+
+/// A position of the CARRY record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// `venue:SYMBOL`.
+    pub instrument: String,
+    /// Signed quantity, decimal text.
+    pub qty: String,
 }
 
 impl Start {
@@ -21,9 +32,10 @@ impl Start {
         !self.awaited.is_empty()
     }
 
-    /// The set is fixed from here on.
-    pub const fn begin(&mut self) {
+    /// The set is fixed from here on. Returns what is held, once.
+    pub fn begin(&mut self) -> Vec<Held> {
         self.begun = true;
+        std::mem::take(&mut self.held)
     }
 
     /// Payload of the CARRY record, where the run has one.
@@ -54,7 +66,9 @@ impl Start {
             RecordKind::Carry => {
                 let text = std::str::from_utf8(record.bytes);
                 let bad = Error::BadMessage { what: "CARRY record", offset: 0, reason: "not text" };
-                self.carry = Some(text.map_err(|_| bad)?.to_owned());
+                let text = text.map_err(|_| bad)?;
+                self.held = carried(text);
+                self.carry = Some(text.to_owned());
             }
             RecordKind::Config if !self.begun => self.awaited = configured(record.bytes),
             RecordKind::Health if self.awaits() => {
@@ -68,6 +82,19 @@ impl Start {
         self.awaited.retain(|id| market.index_of(id).is_none());
         Ok(())
     }
+}
+
+/// The positions of a CARRY record; none where it names none.
+fn carried(text: &str) -> Vec<Held> {
+    #[derive(Deserialize)]
+    struct Portfolio {
+        lots: Vec<Held>,
+    }
+    #[derive(Deserialize)]
+    struct Carry {
+        portfolio: Portfolio,
+    }
+    serde_json::from_str(text).map_or_else(|_| Vec::new(), |carry: Carry| carry.portfolio.lots)
 }
 
 /// `instruments` of a CONFIG record; none where it names none.
@@ -91,4 +118,19 @@ fn blocked_venue(bytes: &[u8]) -> Option<String> {
     let health: Health = serde_json::from_slice(bytes).ok()?;
     let blocked = health.name == "venue" && health.state == "blocked";
     blocked.then(|| health.detail.split(':').next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_run_before_held_is_taken_over_once() {
+        let text = r#"{"source_run":"x","portfolio":{"cash":{"USDT":"1"},"lots":[
+            {"instrument":"binance_usdm:XUSDT","qty":"-1.5","cost":"3"}]}}"#;
+        let held = Held { instrument: "binance_usdm:XUSDT".to_owned(), qty: "-1.5".to_owned() };
+        let mut start = Start { held: carried(text), ..Start::default() };
+        assert_eq!((start.begin(), start.begin()), (vec![held], vec![]));
+        assert_eq!(carried("{}"), []);
+    }
 }

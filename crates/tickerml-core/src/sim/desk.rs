@@ -1,9 +1,11 @@
 //! Our orders, and what passes between us and the simulated venues: requests out, reports back.
 use super::clock::ClockKind;
 use super::fee::Fees;
-use super::latency::{Latency, Wire};
+use super::latency::Latency;
 use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
 use super::queue::QueueModel;
+use super::rate::Rates;
+use super::wire::Wire;
 use crate::instrument::Instrument;
 use crate::units::notional;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,9 @@ pub(super) struct Moment {
 pub(super) struct Desk {
     /// Every order that has not ended for us, by id.
     pub orders: Vec<Order>,
+    /// What is held at the venues, by instrument, scaled.
+    pub positions: Vec<i64>,
+    pub rates: Rates,
     /// Reports under way to us.
     pub reports: Wire<Report>,
     pub rules: Rules,
@@ -86,7 +91,13 @@ impl Desk {
             ReportKind::Rejected | ReportKind::Cancelled | ReportKind::Expired | ReportKind::Filled => {
                 self.orders.remove(at);
             }
-            ReportKind::CancelRejected if order.resting => order.known = Known::Resting,
+            ReportKind::Amended => {
+                (order.px, order.qty) = (report.px, report.qty);
+                order.amended();
+            }
+            ReportKind::AmendRejected => order.amended(),
+            // By then an order that has ended is forgotten: what is refused here never reached the venue.
+            ReportKind::CancelRejected => order.known = order.idle(),
             _ => {}
         }
     }
@@ -107,6 +118,7 @@ impl Desk {
     pub fn fill(&mut self, at: usize, px: i64, qty: i64, maker: bool, moment: Moment, i: &Instrument) -> bool {
         let order = &mut self.orders[at];
         order.venue_leaves -= qty;
+        let (instrument, bought) = (order.instrument, qty * order.side.sign());
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
         let mut report = news(order, kind, Reason::None, moment.pos);
@@ -127,20 +139,22 @@ impl Desk {
             cause_pos: moment.pos,
         });
         order.resting &= !done;
+        self.moved(instrument, bought);
         self.send(report, moment, i);
         done
     }
 
     fn send(&mut self, report: Report, moment: Moment, i: &Instrument) {
-        let at_ns = (moment.at_ns + self.rules.latency.response_ns(i.venue)).max(moment.known_ns);
+        let response_ns = self.rules.latency.response_ns(i.venue, report.instrument, moment.at_ns);
+        let at_ns = (moment.at_ns + response_ns).max(moment.known_ns);
         self.reports.send(report.instrument, at_ns, report);
     }
 
     /// Orders of one side that rest at an instrument, best for the taker first, the earlier one first at one price.
     pub fn resting(&self, instrument: u16, side: Side, reaches: impl Fn(i64) -> bool) -> Vec<usize> {
-        let hit = |o: &Order| o.resting && o.instrument == instrument && o.side == side && reaches(o.px);
+        let hit = |o: &Order| o.resting && o.instrument == instrument && o.side == side && reaches(o.venue_px);
         let mut found: Vec<usize> = (0..self.orders.len()).filter(|&at| hit(&self.orders[at])).collect();
-        found.sort_by_key(|&at| (-self.orders[at].px * side.sign(), self.orders[at].id));
+        found.sort_by_key(|&at| (-self.orders[at].venue_px * side.sign(), self.orders[at].id));
         found
     }
 }
@@ -151,8 +165,8 @@ pub(super) fn news(order: &Order, kind: ReportKind, reason: Reason, pos: u64) ->
         tag: order.tag,
         instrument: order.instrument,
         side: order.side,
-        px: order.px,
-        qty: order.qty,
+        px: order.venue_px,
+        qty: order.venue_qty,
         leaves: order.venue_leaves,
         kind,
         reason,

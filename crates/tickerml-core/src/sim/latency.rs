@@ -1,92 +1,98 @@
-//! How long a request needs to the venue and a report back: constant per venue, first in first out.
-use crate::instrument::Venue;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+//! How long a request needs to the matching engine and a report back: one seam, one file a model (contract.md, `latency`).
+//!
+//! `entry_ms` and `response_ms` are the latency itself (`constant`), its median (`venue`), and what is taken while no row has come
+//! (`feed`); `file` has no use for them. An arrival time is fixed when something is sent, first in first out: max(t + latency, the
+//! one still queued), kept by the queues (`stand.rs`, `wire.rs`).
+mod feed;
+mod file;
+mod venue;
 
-/// Entry and response latency of each venue, ns.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub use file::Recorded;
+
+use crate::instrument::Venue;
+use feed::Feed;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use venue::Lines;
+
+/// Where a request got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// To the matching engine, after so many ns.
+    Arrives(i64),
+    /// To nobody: the venue took no requests. We hear of it after so many ns.
+    Refused(i64),
+}
+
+/// A model of both latencies, with its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    by_venue: BTreeMap<Venue, (i64, i64)>,
+    /// Entry and response of each venue, ns.
+    base: BTreeMap<Venue, (i64, i64)>,
+    model: Model,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Model {
+    Constant,
+    Venue(Lines),
+    Feed(Feed),
+    File(Arc<Recorded>),
 }
 
 impl Latency {
-    /// Latencies as (entry, response) in ns.
-    pub const fn new(by_venue: BTreeMap<Venue, (i64, i64)>) -> Self {
-        Latency { by_venue }
+    /// The same for each request and each report: (entry, response) in ns.
+    pub const fn constant(base: BTreeMap<Venue, (i64, i64)>) -> Self {
+        Latency { base, model: Model::Constant }
     }
 
-    /// From sending to the matching engine, ns.
-    pub fn entry_ns(&self, venue: Venue) -> i64 {
-        self.by_venue.get(&venue).map_or(0, |l| l.0)
+    /// By chance, around medians of (entry, response) in ns.
+    pub fn venue(base: BTreeMap<Venue, (i64, i64)>, seed: u64) -> Self {
+        Latency { base, model: Model::Venue(Lines::new(seed)) }
     }
 
-    /// From the matching engine to us, ns.
-    pub fn response_ns(&self, venue: Venue) -> i64 {
-        self.by_venue.get(&venue).map_or(0, |l| l.1)
-    }
-}
-
-/// Things on their way, first in first out for each instrument: nothing overtakes (simulation.md 1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wire<T> {
-    lanes: BTreeMap<u16, VecDeque<(i64, T)>>,
-    next_ns: i64,
-}
-
-impl<T> Wire<T> {
-    /// Nothing under way.
-    pub const fn new() -> Self {
-        Wire { lanes: BTreeMap::new(), next_ns: i64::MAX }
+    /// As slow as the feed is at the moment. `base` stands until the first row, `base_latency_ns` is the gateway's.
+    pub const fn feed(base: BTreeMap<Venue, (i64, i64)>, base_latency_ns: i64) -> Self {
+        Latency { base, model: Model::Feed(Feed::new(base_latency_ns)) }
     }
 
-    /// Sends `item` to arrive at `at_ns`, or with the one still queued if that is later.
-    pub fn send(&mut self, instrument: u16, at_ns: i64, item: T) {
-        let lane = self.lanes.entry(instrument).or_default();
-        let at_ns = lane.back().map_or(at_ns, |(last, _)| at_ns.max(*last));
-        lane.push_back((at_ns, item));
-        self.next_ns = self.next_ns.min(at_ns);
+    /// As was measured.
+    pub fn file(recorded: Recorded) -> Self {
+        Latency { base: BTreeMap::new(), model: Model::File(Arc::new(recorded)) }
     }
 
-    /// When the next thing arrives; `i64::MAX` for never.
+    /// A message of the instrument has arrived, so long after it happened, ns.
     #[inline]
-    pub const fn next_ns(&self) -> i64 {
-        self.next_ns
+    pub fn heard(&mut self, instrument: u16, latency_ns: i64) {
+        if let Model::Feed(feed) = &mut self.model {
+            feed.heard(instrument, latency_ns);
+        }
     }
 
-    /// The next thing to arrive, with its time; ties go by the order of the instruments.
-    pub fn take(&mut self) -> Option<(i64, T)> {
-        let due = self.next_ns;
-        let lane = self.lanes.values_mut().find(|lane| lane.front().is_some_and(|(at, _)| *at == due))?;
-        let item = lane.pop_front();
-        self.next_ns = self.lanes.values().filter_map(|lane| lane.front().map(|(at, _)| *at)).min().unwrap_or(i64::MAX);
-        item
+    /// For a request sent at `sent_ns`. Called once for each, in the order of sending.
+    pub fn entry(&mut self, venue: Venue, instrument: u16, sent_ns: i64) -> Entry {
+        let (base_ns, _) = self.base(venue);
+        Entry::Arrives(match &mut self.model {
+            Model::Constant => base_ns,
+            Model::Venue(lines) => lines.entry_ns(venue, base_ns),
+            Model::Feed(feed) => feed.one_way_ns(instrument).unwrap_or(base_ns),
+            Model::File(recorded) => return recorded.entry(sent_ns),
+        })
     }
 
-    /// Drops everything under way and returns it.
-    pub fn clear(&mut self) -> Vec<T> {
-        self.next_ns = i64::MAX;
-        self.lanes.values_mut().flat_map(|lane| lane.drain(..).map(|(_, item)| item)).collect()
+    /// For a report of venue time `at_ns`. Called once for each, in the order of making, ns.
+    pub fn response_ns(&mut self, venue: Venue, instrument: u16, at_ns: i64) -> i64 {
+        let (_, base_ns) = self.base(venue);
+        match &mut self.model {
+            Model::Constant => base_ns,
+            Model::Venue(lines) => lines.response_ns(venue, base_ns),
+            Model::Feed(feed) => feed.one_way_ns(instrument).unwrap_or(base_ns),
+            Model::File(recorded) => recorded.response_ns(at_ns),
+        }
     }
-}
 
-impl<T> Default for Wire<T> {
-    fn default() -> Self {
-        Wire::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_overtakes() {
-        let mut wire = Wire::new();
-        wire.send(0, 100, 'a');
-        wire.send(0, 50, 'b');
-        wire.send(1, 70, 'c');
-        let order: Vec<_> = std::iter::from_fn(|| wire.take()).collect();
-        assert_eq!(order, [(70, 'c'), (100, 'a'), (100, 'b')]);
-        assert_eq!(wire.next_ns(), i64::MAX);
+    fn base(&self, venue: Venue) -> (i64, i64) {
+        self.base.get(&venue).copied().unwrap_or((0, 0))
     }
 }

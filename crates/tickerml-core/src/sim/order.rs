@@ -32,9 +32,6 @@ impl OrderKind {
     }
 }
 
-/// The number of a cancel among intents; orders use the numbers of [`OrderKind`].
-pub const CANCEL: u8 = 5;
-
 /// Buy or sell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(i8)]
@@ -60,31 +57,6 @@ impl Side {
     }
 }
 
-/// What is wanted of the venue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Request {
-    /// A new order.
-    New {
-        /// Index of the instrument.
-        instrument: u16,
-        /// How it meets the book.
-        kind: OrderKind,
-        /// Buy or sell.
-        side: Side,
-        /// Price, scaled; ignored by a market order.
-        px: i64,
-        /// Quantity, scaled.
-        qty: i64,
-        /// The policy's own mark, given back with every report.
-        tag: i64,
-    },
-    /// Cancels an order by id.
-    Cancel {
-        /// The order.
-        order_id: u64,
-    },
-}
-
 /// What we know of an order here: the venue knows more, a response latency earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Known {
@@ -94,8 +66,8 @@ pub enum Known {
     Resting,
     /// A cancel is under way.
     Cancelling,
-    /// Filled, cancelled, expired or rejected.
-    Done,
+    /// An amendment is under way.
+    Amending,
 }
 
 /// An order, with the venue's truth and our knowledge of it apart.
@@ -111,9 +83,11 @@ pub struct Order {
     pub kind: OrderKind,
     /// Buy or sell.
     pub side: Side,
-    /// Price, scaled.
+    /// It may only bring the position nearer to zero.
+    pub reduce_only: bool,
+    /// Price, scaled, as reported.
     pub px: i64,
-    /// Quantity, scaled.
+    /// Quantity, scaled, as reported.
     pub qty: i64,
     /// Not yet filled, as reported.
     pub leaves: i64,
@@ -121,6 +95,12 @@ pub struct Order {
     pub known: Known,
     /// The venue's word that it waits has reached us.
     pub(super) accepted: bool,
+    /// Amendments under way.
+    pub(super) amends: u32,
+    /// Price at the venue.
+    pub(super) venue_px: i64,
+    /// Quantity at the venue.
+    pub(super) venue_qty: i64,
     /// Not yet filled, at the venue.
     pub venue_leaves: i64,
     /// Waiting in the venue's book.
@@ -138,9 +118,26 @@ pub const AHEAD_UNKNOWN: i64 = i64::MAX;
 
 impl Order {
     /// Estimate of the quantity ahead, scaled; [`AHEAD_UNKNOWN`] until a true book says, and until the venue's word that the order
-    /// waits has reached us.
+    /// waits, and where, has reached us.
     pub fn ahead_known(&self) -> i64 {
-        if self.accepted { self.ahead() } else { AHEAD_UNKNOWN }
+        if self.accepted && self.amends == 0 { self.ahead() } else { AHEAD_UNKNOWN }
+    }
+
+    /// An amendment was answered.
+    pub(super) fn amended(&mut self) {
+        self.amends -= 1;
+        if self.known == Known::Amending {
+            self.known = self.idle();
+        }
+    }
+
+    /// Its state once no cancel is under way.
+    pub(super) const fn idle(&self) -> Known {
+        match (self.amends, self.accepted) {
+            (0, true) => Known::Resting,
+            (0, false) => Known::Pending,
+            _ => Known::Amending,
+        }
     }
 
     /// The same as the venue has it.
@@ -170,6 +167,10 @@ pub enum ReportKind {
     PartiallyFilled = 6,
     /// Filled.
     Filled = 7,
+    /// It has another price or quantity now.
+    Amended = 8,
+    /// The amendment came too late or was refused.
+    AmendRejected = 9,
 }
 
 impl ReportKind {
@@ -183,6 +184,8 @@ impl ReportKind {
             ReportKind::Expired => "expired",
             ReportKind::PartiallyFilled => "partially_filled",
             ReportKind::Filled => "filled",
+            ReportKind::Amended => "amended",
+            ReportKind::AmendRejected => "amend_rejected",
         }
     }
 }
@@ -215,6 +218,18 @@ pub enum Reason {
     Unsupported = 10,
     /// Price not above zero.
     Price = 11,
+    /// The venue took no requests at that moment: a row of a latency file says so.
+    Overload = 12,
+    /// Reduce-only with nothing to reduce.
+    ReduceOnly = 13,
+    /// The venue amends to a smaller quantity only.
+    AmendOnlyLess = 14,
+    /// Amended to no more than was filled.
+    AmendBelowFilled = 15,
+    /// More orders than the venue takes in a span.
+    OrderRate = 16,
+    /// It would have traded with another order of ours.
+    SelfTrade = 17,
 }
 
 impl Reason {
@@ -233,6 +248,12 @@ impl Reason {
             Reason::Remainder => "remainder",
             Reason::Unsupported => "unsupported",
             Reason::Price => "price",
+            Reason::Overload => "overload",
+            Reason::ReduceOnly => "reduce_only",
+            Reason::AmendOnlyLess => "amend_only_less",
+            Reason::AmendBelowFilled => "amend_below_filled",
+            Reason::OrderRate => "order_rate",
+            Reason::SelfTrade => "self_trade",
         }
     }
 }

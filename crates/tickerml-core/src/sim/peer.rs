@@ -43,7 +43,7 @@ impl Stand {
     fn fill_whole(&mut self, side: Side, best: i64, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let taker = side.opposite();
         for at in desk.resting(self.index, side, |own| own * taker.sign() <= best * taker.sign()) {
-            let (px, leaves) = (desk.orders[at].px, desk.orders[at].venue_leaves);
+            let (px, leaves) = (desk.orders[at].venue_px, desk.orders[at].venue_leaves);
             desk.orders[at].ahead_at_fill = desk.orders[at].ahead();
             desk.fill(at, px, leaves, true, moment, i);
         }
@@ -60,7 +60,7 @@ impl Stand {
             let order = &mut desk.orders[at];
             order.ahead_at_fill = order.ahead();
             let leaves = order.venue_leaves;
-            let filled = if order.px == px {
+            let filled = if order.venue_px == px {
                 queue.on_trade(&mut order.place, qty, qty);
                 let lots = order.place.reached(lot);
                 if lots > 0 && exchange == Exchange::NoPartial {
@@ -72,7 +72,7 @@ impl Stand {
                 leaves
             };
             if filled > 0 {
-                let px = order.px;
+                let px = order.venue_px;
                 done |= desk.fill(at, px, filled, true, moment, i);
             }
         }
@@ -84,9 +84,13 @@ impl Stand {
     /// A new order arrives. Nothing is checked but whether it would take.
     pub(super) fn peer_place(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &desk.orders[at];
+        if order.reduce_only {
+            // hftbacktest has no such order.
+            return self.end(at, ReportKind::Rejected, Reason::Unsupported, desk, moment, i);
+        }
         let best = if order.side == Side::Buy { self.touch.ask } else { self.touch.bid };
         let sign = order.side.sign();
-        let takes = best != UNDEF_PX && (order.kind == OrderKind::Market || order.px * sign >= best * sign);
+        let takes = best != UNDEF_PX && (order.kind == OrderKind::Market || order.venue_px * sign >= best * sign);
         match (order.kind, takes) {
             (OrderKind::PostOnly, true) => self.end(at, ReportKind::Expired, Reason::WouldTake, desk, moment, i),
             (_, true) => self.peer_take(at, best, desk, moment, i),
@@ -105,7 +109,7 @@ impl Stand {
             desk.fill(at, best, order.venue_leaves, false, moment, i);
             return;
         }
-        let (kind, sign, limit) = (order.kind, order.side.sign(), order.px);
+        let (kind, sign, limit) = (order.kind, order.side.sign(), order.venue_px);
         let good = |px: i64| kind == OrderKind::Market || px * sign <= limit * sign;
         let levels: Vec<(i64, i64)> = match order.side {
             Side::Buy => self.book.asks().take_while(|l| good(l.0)).collect(),

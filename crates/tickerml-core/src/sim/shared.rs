@@ -8,7 +8,7 @@ use super::order::{OrderKind, Reason, ReportKind, Side};
 use super::queue::Place;
 use super::stand::{Stand, is_snapshot, refusal};
 use crate::event::{Row, RowKind};
-use crate::instrument::Instrument;
+use crate::instrument::{Instrument, Kind};
 use crate::units::{UNDEF_PX, to_f64};
 
 impl Stand {
@@ -31,32 +31,33 @@ impl Stand {
     pub(super) fn print(&mut self, taker: Side, row: Row, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let (px, side) = (row.px(), taker.opposite());
         let mut budget = row.qty;
-        let mut done = false;
+        let mut met = false;
         for at in desk.resting(self.index, side, |own| own * taker.sign() <= px * taker.sign()) {
-            let queue = desk.rules.queue;
+            let (queue, room) = (desk.rules.queue, desk.room(at));
             let order = &mut desk.orders[at];
             order.ahead_at_fill = order.ahead();
-            let reached = if order.px == px {
+            let reached = if order.venue_px == px {
                 let precision = i.qty_precision;
                 queue.on_trade(&mut order.place, to_f64(budget, precision), to_f64(row.qty, precision));
                 order.place.reached(to_f64(i.lot, precision)).saturating_mul(i.lot)
             } else {
                 budget
             };
-            let qty = reached.min(budget).min(order.venue_leaves);
+            let (px, qty) = (order.venue_px, reached.min(budget).min(room));
             if qty > 0 {
                 budget -= qty;
-                done |= desk.fill(at, order_px(desk, at), qty, true, moment, i);
+                met = true;
+                desk.fill(at, px, qty, true, moment, i);
             }
         }
-        if done {
-            self.count_own(desk);
+        if met {
+            self.settle(desk, moment, i);
         }
     }
 
     /// The other side's best stands at or through our price without a print: we were met, by at most what is displayed there.
     fn book_through(&mut self, desk: &mut Desk, moment: Moment, i: &Instrument) {
-        let mut done = false;
+        let mut met = false;
         for taker in [Side::Buy, Side::Sell] {
             let side = taker.opposite();
             let best = if taker == Side::Buy { self.book.best_bid() } else { self.book.best_ask() };
@@ -64,16 +65,17 @@ impl Stand {
                 continue;
             }
             for at in desk.resting(self.index, side, |own| own * taker.sign() <= best * taker.sign()) {
-                let (px, want) = (desk.orders[at].px, desk.orders[at].venue_leaves);
+                let (px, want) = (desk.orders[at].venue_px, desk.room(at));
                 let qty: i64 = self.take(taker, Some(px), want, moment, i).iter().map(|level| level.1).sum();
                 if qty > 0 {
                     desk.orders[at].ahead_at_fill = desk.orders[at].ahead();
-                    done |= desk.fill(at, px, qty, true, moment, i);
+                    met = true;
+                    desk.fill(at, px, qty, true, moment, i);
                 }
             }
         }
-        if done {
-            self.count_own(desk);
+        if met {
+            self.settle(desk, moment, i);
         }
     }
 
@@ -100,25 +102,34 @@ impl Stand {
     /// A new order arrives.
     pub(super) fn place(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &desk.orders[at];
-        let opposite = if order.side == Side::Buy { self.book.best_ask() } else { self.book.best_bid() };
+        let opposite = self.opposite(order.side);
         let waits = matches!(order.kind, OrderKind::Limit | OrderKind::PostOnly);
         let sign = order.side.sign();
         let takes = opposite != UNDEF_PX && (order.kind == OrderKind::Market || order.px * sign >= opposite * sign);
+        let meets_own = self.meets_own(order.side, order.kind, order.venue_px);
         let refused = refusal(order, opposite, i)
+            .or((order.reduce_only && i.kind == Kind::Spot).then_some(Reason::Unsupported))
+            .or((desk.room(at) == 0).then_some(Reason::ReduceOnly))
             .or((!self.live && !waits).then_some(Reason::NoBook))
-            .or((self.live && takes && order.kind == OrderKind::PostOnly).then_some(Reason::WouldTake));
+            .or((order.kind == OrderKind::PostOnly && (self.live && takes || meets_own)).then_some(Reason::WouldTake));
         if let Some(reason) = refused {
             return self.end(at, ReportKind::Rejected, reason, desk, moment, i);
         }
         if self.live && takes {
             self.take_at_once(at, desk, moment, i);
+            self.settle(desk, moment, i);
+        } else if meets_own && desk.orders[at].kind != OrderKind::Fok {
+            self.expire_own(at, None, desk, moment, i);
         }
         let order = &desk.orders[at];
         if order.venue_leaves == 0 {
             return;
         }
+        if desk.room(at) == 0 {
+            return self.end(at, ReportKind::Expired, Reason::ReduceOnly, desk, moment, i);
+        }
         if !waits {
-            let reason = if order.venue_leaves == order.qty { Reason::NoLiquidity } else { Reason::Remainder };
+            let reason = if order.venue_leaves == order.venue_qty { Reason::NoLiquidity } else { Reason::Remainder };
             return self.end(at, ReportKind::Expired, reason, desk, moment, i);
         }
         let place = if self.live { Place::behind(self.displayed(order, i)) } else { Place::UNKNOWN };
@@ -126,25 +137,23 @@ impl Stand {
     }
 
     /// A marketable order walks the displayed book, level by level; a fill-or-kill all or nothing.
-    fn take_at_once(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
+    pub(super) fn take_at_once(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &desk.orders[at];
-        let (want, of) = (order.venue_leaves, order.side.opposite());
-        let limit = (order.kind != OrderKind::Market).then_some(order.px);
-        let all = order.kind == OrderKind::Fok;
-        let before = all.then(|| self.consumed.clone());
+        let (want, of) = (desk.room(at), order.side.opposite());
+        let limit = (order.kind != OrderKind::Market).then_some(order.venue_px);
+        let all = (order.kind == OrderKind::Fok).then_some(order.venue_leaves);
+        let before = all.map(|all| (all, self.consumed.clone()));
         let met = self.take(of, limit, want, moment, i);
-        if let Some(before) = before
-            && met.iter().map(|level| level.1).sum::<i64>() < want
+        if let Some((all, before)) = before
+            && met.iter().map(|level| level.1).sum::<i64>() < all
         {
             self.consumed = before;
             return;
         }
+        let whole = met.iter().map(|level| level.1).sum::<i64>() == want;
+        self.expire_own(at, met.last().filter(|_| whole).map(|level| level.0), desk, moment, i);
         for (px, qty) in met {
             desk.fill(at, px, qty, false, moment, i);
         }
     }
-}
-
-fn order_px(desk: &Desk, at: usize) -> i64 {
-    desk.orders[at].px
 }

@@ -73,17 +73,33 @@ pub(super) struct Stand {
     /// Buys and sells.
     pub own: [Own; 2],
     pub consumed: Consumed,
-    requests: VecDeque<(i64, u64, Asked)>,
+    requests: VecDeque<Sent>,
     last_entry_ns: i64,
 }
 
 /// A request on its way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// When it arrives.
+    pub at_ns: i64,
+    /// The order; 0 for none.
+    pub id: u64,
+    pub asked: Asked,
+    /// Beyond the venue's rate of orders.
+    pub too_many: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Asked {
     /// Place the order.
     New,
-    /// Cancel it; and what is answered where it has ended, since by then we may know that and have forgotten it.
+    /// Cancel it; and what is answered where it has ended.
     Cancel(Box<Report>),
+    /// Cancel whatever rests.
+    CancelAll,
+    /// Give it another price or quantity; and what is answered where it has ended.
+    Amend { px: i64, qty: i64, refusal: Box<Report> },
 }
 
 impl Stand {
@@ -102,16 +118,21 @@ impl Stand {
         }
     }
 
-    /// Sends a request to arrive at `at_ns`, or with the one before if that is later.
-    pub fn send(&mut self, at_ns: i64, id: u64, asked: Asked) {
-        self.last_entry_ns = self.last_entry_ns.max(at_ns);
-        self.requests.push_back((self.last_entry_ns, id, asked));
+    /// When a request arrives that would need until `at_ns` alone: not before the one before.
+    pub fn arrival_ns(&self, at_ns: i64) -> i64 {
+        self.last_entry_ns.max(at_ns)
+    }
+
+    /// Takes a request under way; its time is of [`Stand::arrival_ns`].
+    pub fn send(&mut self, sent: Sent) {
+        self.last_entry_ns = sent.at_ns;
+        self.requests.push_back(sent);
     }
 
     /// When the next request arrives; `i64::MAX` for none.
     #[inline]
     pub fn next_request_ns(&self) -> i64 {
-        self.requests.front().map_or(i64::MAX, |r| r.0)
+        self.requests.front().map_or(i64::MAX, |r| r.at_ns)
     }
 
     /// Whether the book is kept.
@@ -159,8 +180,9 @@ impl Stand {
                 if self.awake {
                     self.message(source.rows(first, message.rows), desk, moment, i);
                 }
-            } else if let Some((at_ns, id, asked)) = self.requests.pop_front() {
-                self.request(id, asked, desk, Moment { at_ns, known_ns, pos }, i);
+            } else if let Some(sent) = self.requests.pop_front() {
+                let moment = Moment { at_ns: sent.at_ns, known_ns, pos };
+                self.request(sent, desk, moment, i);
             }
         }
     }
@@ -194,9 +216,15 @@ impl Stand {
         }
     }
 
-    fn request(&mut self, id: u64, asked: Asked, desk: &mut Desk, moment: Moment, i: &Instrument) {
-        let found = desk.find(id);
-        match (asked, found) {
+    fn request(&mut self, sent: Sent, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        let found = desk.find(sent.id);
+        match (sent.asked, found) {
+            (Asked::New, Some(at)) if sent.too_many => {
+                self.end(at, ReportKind::Rejected, Reason::OrderRate, desk, moment, i);
+            }
+            (Asked::Amend { .. }, Some(at)) if sent.too_many && desk.orders[at].resting => {
+                desk.report(at, ReportKind::AmendRejected, Reason::OrderRate, moment, i);
+            }
             (Asked::New, Some(at)) => match desk.rules.exchange {
                 Exchange::Shared => self.place(at, desk, moment, i),
                 Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
@@ -204,7 +232,17 @@ impl Stand {
             (Asked::Cancel(_), Some(at)) if desk.orders[at].resting => {
                 self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i);
             }
-            (Asked::Cancel(refusal), _) => desk.refuse(*refusal, moment, i),
+            (Asked::Amend { px, qty, .. }, Some(at)) if desk.orders[at].resting => {
+                self.amend(at, px, qty, desk, moment, i)
+            }
+            (Asked::Cancel(refusal) | Asked::Amend { refusal, .. }, _) => desk.refuse(*refusal, moment, i),
+            (Asked::CancelAll, _) => {
+                for at in 0..desk.orders.len() {
+                    if desk.orders[at].resting && desk.orders[at].instrument == self.index {
+                        self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i);
+                    }
+                }
+            }
             (Asked::New, None) => {}
         }
     }
@@ -238,9 +276,10 @@ impl Stand {
         self.own = [Own::default(); 2];
         for order in desk.orders.iter().filter(|o| o.resting && o.instrument == self.index) {
             let own = &mut self.own[usize::from(order.side == Side::Sell)];
-            own.prices |= Own::bit(order.px);
-            let better = |best: i64| if order.side == Side::Buy { order.px.max(best) } else { order.px.min(best) };
-            own.best = Some(own.best.map_or(order.px, better));
+            let px = order.venue_px;
+            own.prices |= Own::bit(px);
+            let better = |best: i64| if order.side == Side::Buy { px.max(best) } else { px.min(best) };
+            own.best = Some(own.best.map_or(px, better));
         }
     }
 
@@ -257,7 +296,7 @@ impl Stand {
         let (before, now) = (to_f64(before, i.qty_precision), to_f64(row.qty, i.qty_precision));
         let queue = desk.rules.queue;
         for order in &mut desk.orders {
-            if order.resting && order.px == row.px() && order.side == side && order.instrument == self.index {
+            if order.resting && order.venue_px == row.px() && order.side == side && order.instrument == self.index {
                 queue.on_depth(&mut order.place, before, now);
             }
         }
@@ -265,7 +304,8 @@ impl Stand {
 
     /// What is displayed at an order's price on its side, base units.
     pub fn displayed(&self, order: &Order, i: &Instrument) -> f64 {
-        let qty = if order.side == Side::Buy { self.book.bid_qty(order.px) } else { self.book.ask_qty(order.px) };
+        let px = order.venue_px;
+        let qty = if order.side == Side::Buy { self.book.bid_qty(px) } else { self.book.ask_qty(px) };
         to_f64(qty, i.qty_precision)
     }
 
@@ -281,21 +321,22 @@ pub(super) fn refusal(order: &Order, opposite: i64, i: &Instrument) -> Option<Re
         return Some(Reason::Unsupported);
     }
     let priced = order.kind != OrderKind::Market;
-    if order.qty <= 0 || order.qty % i.lot != 0 {
+    let (px, qty) = (order.venue_px, order.venue_qty);
+    if qty <= 0 || qty % i.lot != 0 {
         return Some(Reason::Lot);
     }
-    if priced && order.px <= 0 {
+    if priced && px <= 0 {
         return Some(Reason::Price);
     }
-    if priced && order.px % i.tick != 0 {
+    if priced && px % i.tick != 0 {
         return Some(Reason::Tick);
     }
     if !priced && opposite == UNDEF_PX {
         return Some(Reason::NoLiquidity);
     }
-    let px = if priced { order.px } else { opposite };
+    let px = if priced { px } else { opposite };
     let least = parse_money(&i.min_notional).unwrap_or(0);
-    match notional(px, order.qty, i.price_precision, i.qty_precision) {
+    match notional(px, qty, i.price_precision, i.qty_precision) {
         Ok(money) if money >= least => None,
         Ok(_) => Some(Reason::MinNotional),
         Err(_) => Some(Reason::Lot),

@@ -193,7 +193,7 @@ fn with_tape(frames: u64, per_s: Option<u64>) -> Result<(f64, Value)> {
         "run": "", "data_dir": folder.path(), "source": "loopback", "profile": "ssd", "config_record": {"command": "run"}}))?;
     let mut recording = Recording::start(&config)?;
     let mut input = TailInput::new(recording.take_tail().ok_or("no tail")?);
-    let mut session = Session::new(Settings::from_json(SETTINGS)?);
+    let mut session = Session::new(Settings::from_json(SETTINGS, None)?);
     let (mut stopped, mut by_thread) = (false, Value::Null);
     loop {
         match session.advance(&mut input, ITEMS_MAX)? {

@@ -1,9 +1,11 @@
-//! The venue's only source of chance: xoshiro256++ seeded through splitmix64, and the few distributions that order flow needs.
+//! The only source of chance: xoshiro256++ seeded through splitmix64, and the few distributions that latencies and order flow
+//! need.
 //!
 //! Transcendental functions come from `libm`, so the same seed gives the same bytes on every machine.
+use serde::{Deserialize, Serialize};
 
 /// A seeded generator (xoshiro256++, Blackman and Vigna, public domain algorithm).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rng {
     state: [u64; 4],
 }
