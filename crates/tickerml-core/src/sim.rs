@@ -13,9 +13,12 @@ mod desk;
 mod fee;
 mod latency;
 mod liquidity;
+mod marks;
 mod order;
 mod peer;
+mod prints;
 mod queue;
+mod sample;
 mod shared;
 mod sorted;
 mod stand;
@@ -26,8 +29,11 @@ pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
 pub use fee::Fees;
 pub use latency::{Latency, Wire};
+pub use marks::{Marks, Quote};
 pub use order::{AHEAD_UNKNOWN, CANCEL, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Request, Side};
+pub use prints::Prints;
 pub use queue::{Curve, Place, QueueModel};
+pub use sample::{Sample, quotes_at};
 pub use sorted::clock_offset_ns;
 
 use crate::event::{Message, Row, RowKind};
@@ -35,6 +41,7 @@ use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
 use crate::units::{POW10, UNDEF_TS_NS};
 use desk::{Desk, news};
+use marks::Way;
 use serde::{Deserialize, Serialize};
 use sorted::Sorted;
 use stand::{Asked, Stand, VenueRows, is_snapshot};
@@ -106,16 +113,8 @@ impl Sim {
             }
         }
         if self.desk.rules.report_rule == ReportRule::Venue {
-            let mut clocks: Vec<Clock> = self.places.iter().map(|venue| venue.clock.clone()).collect();
-            let mut depth_ns = vec![i64::MIN; clocks.len()];
-            self.ahead = Some(Sorted::new(set.clone(), |message, row| {
-                let n = usize::from(message.instrument);
-                let (at_ns, stream) = place_in_time(message, row, &mut clocks[n], depth_ns[n], base_latency_ns)?;
-                if stream == Some(Stream::Depth) {
-                    depth_ns[n] = depth_ns[n].max(at_ns);
-                }
-                Some(at_ns)
-            }));
+            let clocks = self.places.iter().map(|venue| venue.clock.clone()).collect();
+            self.ahead = Some(in_venue_time(set.clone(), clocks, base_latency_ns));
         }
         self.find_due();
     }
@@ -126,7 +125,9 @@ impl Sim {
             Request::New { instrument, kind, side, px, qty, tag } => {
                 let id = self.next_order_id;
                 self.next_order_id += 1;
-                let precision = lines.get(usize::from(instrument)).map_or(0, |l| l.instrument.qty_precision);
+                let line = lines.get(usize::from(instrument));
+                let precision = line.map_or(0, |l| l.instrument.qty_precision);
+                let seen = line.filter(|l| l.is_live()).map_or(Quote::NONE, |l| Quote::of(&l.book));
                 self.desk.orders.push(Order {
                     id,
                     tag,
@@ -143,6 +144,7 @@ impl Sim {
                     place: Place::behind(0.0),
                     ahead_at_fill: 0,
                     unit: POW10[usize::from(precision)] as f64,
+                    way: Way::decided(seen),
                 });
                 (id, instrument, Asked::New)
             }
@@ -300,6 +302,19 @@ impl Venue {
         self.timeline.undo(&mut book);
         self.stand.wake(book);
     }
+}
+
+/// A whole input in venue time, with a clock for each instrument.
+fn in_venue_time(set: Arc<EventSet>, mut clocks: Vec<Clock>, base_latency_ns: i64) -> Sorted {
+    let mut depth_ns = vec![i64::MIN; clocks.len()];
+    Sorted::new(set, |message, row| {
+        let n = usize::from(message.instrument);
+        let (at_ns, stream) = place_in_time(message, row, &mut clocks[n], depth_ns[n], base_latency_ns)?;
+        if stream == Some(Stream::Depth) {
+            depth_ns[n] = depth_ns[n].max(at_ns);
+        }
+        Some(at_ns)
+    })
 }
 
 fn arrived(report: &mut Report, ts_ns: i64) {

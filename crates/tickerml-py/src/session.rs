@@ -120,15 +120,7 @@ impl Session {
         settings: &str,
         batch_events: usize,
     ) -> PyResult<Session> {
-        let mut set = EventSet::default();
-        let mut market = Vec::new();
-        for n in 0..files.len()? {
-            let file = files.get_item(n)?;
-            let index = push_file(&mut set, &mut market, file.cast::<PyTuple>()?)?;
-            debug_assert!(index < market.len());
-        }
-        py.detach(|| set.sort());
-        let set = Arc::new(set);
+        let (set, market) = event_set(py, files)?;
         let mut core = Session::core(settings, None)?;
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
@@ -381,6 +373,19 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// Event files as one set, and their instruments.
+pub fn event_set(py: Python<'_>, files: &Bound<'_, PySequence>) -> PyResult<(Arc<EventSet>, Vec<Instrument>)> {
+    let mut set = EventSet::default();
+    let mut market = Vec::new();
+    for n in 0..files.len()? {
+        let file = files.get_item(n)?;
+        let index = push_file(&mut set, &mut market, file.cast::<PyTuple>()?)?;
+        debug_assert!(index < market.len());
+    }
+    py.detach(|| set.sort());
+    Ok((Arc::new(set), market))
 }
 
 /// Adds one event file; returns the index of its instrument.

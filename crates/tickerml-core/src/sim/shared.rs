@@ -3,7 +3,7 @@
 //! A print is one budget: it is spent on own better-priced orders, then on the queue ahead, then on own orders at its price. A
 //! book-through fills at most what is displayed on the other side at or through our price, and takes it from the book. So fills
 //! never exceed what was printed or shown.
-use super::desk::{Desk, Moment};
+use super::desk::{Desk, Met, Moment};
 use super::order::{OrderKind, Reason, ReportKind, Side};
 use super::queue::Place;
 use super::stand::{Stand, is_snapshot, refusal};
@@ -46,7 +46,7 @@ impl Stand {
             let qty = reached.min(budget).min(order.venue_leaves);
             if qty > 0 {
                 budget -= qty;
-                done |= desk.fill(at, order_px(desk, at), qty, true, moment, i);
+                done |= self.fill(Met { at, px: order_px(desk, at), qty, maker: true }, desk, moment, i);
             }
         }
         if done {
@@ -68,7 +68,7 @@ impl Stand {
                 let qty: i64 = self.take(taker, Some(px), want, moment, i).iter().map(|level| level.1).sum();
                 if qty > 0 {
                     desk.orders[at].ahead_at_fill = desk.orders[at].ahead();
-                    done |= desk.fill(at, px, qty, true, moment, i);
+                    done |= self.fill(Met { at, px, qty, maker: true }, desk, moment, i);
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Stand {
             return;
         }
         for (px, qty) in met {
-            desk.fill(at, px, qty, false, moment, i);
+            self.fill(Met { at, px, qty, maker: false }, desk, moment, i);
         }
     }
 }
