@@ -1,6 +1,6 @@
 """The compiled module: conversion only, every rule lives in the crates. Checked against the module by stubtest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any, Final, final
 
@@ -50,7 +50,7 @@ STATES: Final[list[str]]
 def file_sha256(path: str | PathLike[str]) -> str: ...
 def find_runs(data_dir: str | PathLike[str]) -> str: ...
 def quotes_at(
-    files: Sequence[tuple[Any, ...]], settings: str, instrument: str, times_ns: npt.NDArray[np.int64]
+    files: Iterable[tuple[Any, ...]], settings: str, instrument: str, times_ns: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[np.int64]]: ...
 def tape_book(path: str | PathLike[str], instrument: str, at_ns: int | None = None, depth: int = 10) -> str: ...
 def tape_config(path: str | PathLike[str]) -> str: ...

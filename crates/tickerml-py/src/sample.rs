@@ -4,19 +4,19 @@ use crate::session::event_set;
 use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySequence};
+use pyo3::types::PyDict;
 use tickerml_core::session::Settings;
 use tickerml_core::sim;
 
 /// Best prices and quantities of an instrument at the venue times `times_ns`, which must not go back.
 ///
-/// `files` and `settings` are those of `Session.backtest`. Returns int64 arrays of the length of `times_ns`: bid_px, ask_px,
+/// `files` (here any iterable) and `settings` are those of `Session.backtest`. Returns int64 arrays of the length of `times_ns`: bid_px, ask_px,
 /// bid_qty, ask_qty (scaled; -2^63 and 0 where nothing stands), and stretch: the number of the time during which the book was Live
 /// without a break, 0 where it was not and outside of the input.
 #[pyfunction]
 fn quotes_at<'py>(
     py: Python<'py>,
-    files: &Bound<'py, PySequence>,
+    files: &Bound<'py, PyAny>,
     settings: &str,
     instrument: &str,
     times_ns: PyReadonlyArray1<'py, i64>,

@@ -120,7 +120,7 @@ impl Session {
         settings: &str,
         batch_events: usize,
     ) -> PyResult<Session> {
-        let (set, market) = event_set(py, files)?;
+        let (set, market) = event_set(py, files.as_any())?;
         let mut core = Session::core(settings, None)?;
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
@@ -375,13 +375,12 @@ impl Session {
     }
 }
 
-/// Event files as one set, and their instruments.
-pub fn event_set(py: Python<'_>, files: &Bound<'_, PySequence>) -> PyResult<(Arc<EventSet>, Vec<Instrument>)> {
+/// Event files, one after the other, as one set, and their instruments.
+pub fn event_set(py: Python<'_>, files: &Bound<'_, PyAny>) -> PyResult<(Arc<EventSet>, Vec<Instrument>)> {
     let mut set = EventSet::default();
     let mut market = Vec::new();
-    for n in 0..files.len()? {
-        let file = files.get_item(n)?;
-        let index = push_file(&mut set, &mut market, file.cast::<PyTuple>()?)?;
+    for file in files.try_iter()? {
+        let index = push_file(&mut set, &mut market, file?.cast::<PyTuple>()?)?;
         debug_assert!(index < market.len());
     }
     py.detach(|| set.sort());
