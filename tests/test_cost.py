@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from simulated import LIVE, Flag, Kind, Market, Message, Row, columns, native_se
 from tickerml import _native, cost
 from tickerml.cost import Gauge
 from tickerml.schema import MONEY_ONE, UNDEF_I64
-from tickerml.sinks.costs import CostTally
+from tickerml.sinks.costs import CostTally, costs_text
 from tickerml.sinks.files import FillsFile
 
 SECOND = 1_000 * MS
@@ -252,15 +251,15 @@ def test_impact_is_the_square_root_law_rounded_up() -> None:
     assert cost.impact_e18(MONEY_ONE, 1, 0, bps) is None
 
 
-def test_a_large_order_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_large_order_is_warned_of() -> None:
     tally = CostTally([Info()], cost.USUAL)
-    small, large = (FakeFill(1, 10_000, 1, order_qty=qty, volume_qty=100, order_id=qty) for qty in (5, 6))
-    with caplog.at_level(logging.WARNING):
-        for fill in (small, large, large):
-            tally.write(view((9, 11), fills=(fill,)), (), (), None)
-    assert len(caplog.messages) == 1
-    assert "order 6 asks 0.006, and 0.1 were traded" in caplog.messages[0]
+    small, large = (FakeFill(1, 10_000, 1, order_qty=qty, volume_qty=100) for qty in (5, 6))
+    tally.write(view((9, 11), fills=(small,)), (), (), None)
+    assert not any("too good" in line for line in costs_text(tally.rows()))
+    tally.write(view((9, 11), fills=(large, large)), (), (), None)
     assert tally.rows()[0]["large"] == 2
+    assert any("2 fills are too good to be true" in line for line in costs_text(tally.rows()))
+    assert costs_text([]) == []
 
 
 def test_quotes_at_are_the_venues_books() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,8 +10,6 @@ from typing import Any, Final
 from tickerml import cost
 from tickerml.cost import Gauge
 from tickerml.schema import POW10, Fill, InstrumentInfo, Intent, Refused, View, decimal_text
-
-log = logging.getLogger("tickerml.costs")
 
 LIQUIDITY: Final = ("taker", "maker")
 
@@ -69,21 +66,17 @@ class Sum:
 
 
 class CostTally:
-    """A sink: what the fills of a run cost, and a warning for the first order of an instrument that is too large."""
+    """A sink: what the fills of a run cost."""
 
     def __init__(self, instruments: Sequence[InstrumentInfo], gauge: Gauge) -> None:
         self._infos, self._gauge = tuple(instruments), gauge
         self._sums: dict[tuple[int, bool], Sum] = {}
-        self._warned: set[int] = set()
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Adds the view's fills."""
         for fill in view.fills:
             info = self._infos[fill.instrument]
             self._sums.setdefault((fill.instrument, fill.maker), Sum()).add(fill, info, self._gauge)
-            if fill.instrument not in self._warned and cost.is_large(fill, self._gauge):
-                self._warned.add(fill.instrument)
-                self._warn(fill, info)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -91,13 +84,11 @@ class CostTally:
     def state(self) -> bytes:
         """What a checkpoint must keep."""
         sums = [[i, int(maker), *asdict(one).values()] for (i, maker), one in sorted(self._sums.items())]
-        return json.dumps([sums, sorted(self._warned)], separators=(",", ":")).encode()
+        return json.dumps(sums, separators=(",", ":")).encode()
 
     def restore(self, state: bytes) -> None:
         """Takes back what `state` gave."""
-        sums, warned = json.loads(state)
-        self._sums = {(i, bool(maker)): Sum(*values) for i, maker, *values in sums}
-        self._warned = set(warned)
+        self._sums = {(i, bool(maker)): Sum(*values) for i, maker, *values in json.loads(state)}
 
     def rows(self) -> list[dict[str, Any]]:
         """The table of the summary; money is exact text, `cost` the sum of the four parts."""
@@ -118,14 +109,6 @@ class CostTally:
             "toxic": one.toxic, "large": one.large,
         }  # fmt: skip
 
-    def _warn(self, fill: Fill, info: InstrumentInfo) -> None:
-        asked, volume = (decimal_text(qty, info.qty_precision) for qty in (fill.order_qty, fill.volume_qty))
-        log.warning(
-            "%s: order %d asks %s, and %s were traded in the five minutes before: beyond participation_frac_max %g"
-            " its fills are too good to be true", info.id, fill.order_id, asked, volume,
-            float(self._gauge.participation_frac_max),
-        )  # fmt: skip
-
 
 def costs_text(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The table for people: basis points would hide who paid, so it is money."""
@@ -139,4 +122,7 @@ def costs_text(rows: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(f"{row['instrument'] + ' ' + row['liquidity']:35}" + "".join(f"{cell:>12}" for cell in cells))
         if row["unknown"]:
             lines.append(f"  of {row['unknown']} fills the cost is not known: a book was not true")
+        if row["large"]:
+            beyond = "their orders were beyond participation_frac_max of what was printed in the five minutes before"
+            lines.append(f"  {row['large']} fills are too good to be true: {beyond}")
     return lines

@@ -35,7 +35,7 @@ class FillsFile:
 
     def __init__(self, path: Path, instruments: Sequence[InstrumentInfo], gauge: cost.Gauge) -> None:
         self._infos, self._gauge = tuple(instruments), gauge
-        self._table = _table(path, FILLS)
+        self._table = open_table(path, FILLS)
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Adds the view's fills."""
@@ -57,7 +57,7 @@ class OrdersFile:
 
     def __init__(self, path: Path, instruments: Sequence[InstrumentInfo]) -> None:
         self._infos = tuple(instruments)
-        self._table = _table(path, ORDERS)
+        self._table = open_table(path, ORDERS)
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Adds the view's reports, then what it sent."""
@@ -98,9 +98,10 @@ class _Parquet:
         import pyarrow.parquet as pq
 
         whole = ("ts_event_ns", "ts_recv_ns", "ts_ns", "order_id", "tag", "age_ns")
-        parts = ("ahead_ratio", "imbalance", "participation_frac")
+        parts = ("ahead_ratio", "imbalance", "participation_frac", "spread_ticks")
         types: dict[str, Any] = dict.fromkeys(("maker", "toxic"), pa.bool_())
         types |= dict.fromkeys(whole, pa.int64()) | dict.fromkeys(parts, pa.float64())
+        types |= {name: pa.float64() for name in names if name.endswith("_bps")}
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Sequence[Any]] = []
@@ -123,9 +124,28 @@ class _Parquet:
         self._rows.clear()
 
 
-def _table(path: Path, names: Sequence[str]) -> Table:
-    kinds: dict[str, Any] = {".csv": _Csv, ".parquet": _Parquet}
-    if path.suffix not in kinds:
-        raise TickerError(f"{path}: rows can be written as .csv or .parquet; give the file one of these endings")
-    table: Table = kinds[path.suffix](path, names)
+def open_table(path: Path, names: Sequence[str]) -> Table:
+    """A new file of rows with these columns.
+
+    Raises
+    ------
+    TickerError
+        For an ending that says neither `.csv` nor `.parquet`.
+    """
+    check_ending(path)
+    table: Table = KINDS[path.suffix](path, names)
     return table
+
+
+def check_ending(path: Path) -> None:
+    """Refuses a file that says neither `.csv` nor `.parquet`.
+
+    Raises
+    ------
+    TickerError
+    """
+    if path.suffix not in KINDS:
+        raise TickerError(f"{path}: rows can be written as .csv or .parquet; give the file one of these endings")
+
+
+KINDS: Final[dict[str, Any]] = {".csv": _Csv, ".parquet": _Parquet}
