@@ -78,16 +78,14 @@ COLUMNS: Final = Measured._fields
 
 def parts(fill: Fill) -> Parts | None:
     """The parts of a fill's cost; None where one of the books was not true."""
-    mid2 = _mid2(fill)
-    if UNDEF_I64 in (fill.decision_mid2, fill.arrival_mid2, mid2):
+    decision2, arrival2, bid, ask = fill.decision_mid2, fill.arrival_mid2, fill.bid_px, fill.ask_px
+    if UNDEF_I64 in (decision2, arrival2, bid, ask):
         return None
-    touch2 = 2 * _touch(fill)
+    side, px2, mid2 = fill.side, 2 * fill.px, bid + ask
+    touch2 = px2 if fill.maker else 2 * ask if side > 0 else 2 * bid
     return Parts(
-        delay2=fill.side * (fill.arrival_mid2 - fill.decision_mid2),
-        wait2=fill.side * (mid2 - fill.arrival_mid2),
-        spread2=fill.side * (touch2 - mid2),
-        depth2=fill.side * (2 * fill.px - touch2),
-    )
+        side * (arrival2 - decision2), side * (mid2 - arrival2), side * (touch2 - mid2), side * (px2 - touch2)
+    )  # fmt: skip
 
 
 def ahead_ratio(fill: Fill) -> Fraction | None:
@@ -132,7 +130,7 @@ def measure(fill: Fill, info: InstrumentInfo, gauge: Gauge) -> Measured:
         impact_quote=None if impact is None else decimal_text(impact, 18),
         placed_ahead_qty=None if fill.placed_ahead_qty < 0 else decimal_text(fill.placed_ahead_qty, info.qty_precision),
         ahead_ratio=None if ratio is None else float(ratio),
-        toxic=None if ratio is None else ratio > gauge.toxic_ahead_ratio,
+        toxic=None if ratio is None else is_toxic(fill, gauge),
         age_ns=fill.age_ns,
         imbalance=(fill.bid_qty - fill.ask_qty) / both if both else None,
         participation_frac=fill.order_qty / fill.volume_qty if fill.volume_qty else None,
@@ -147,9 +145,18 @@ def fill_impact_e18(fill: Fill, info: InstrumentInfo, gauge: Gauge) -> int | Non
     return impact_e18(notional, fill.order_qty, fill.volume_qty, gauge.impact_bps)
 
 
+def is_toxic(fill: Fill, gauge: Gauge) -> bool:
+    """Whether more stood ahead of a maker than the threshold says; False where it is not known."""
+    if not fill.maker or fill.ahead_qty < 0 or not fill.print_median_qty:
+        return False
+    ratio = gauge.toxic_ahead_ratio
+    return fill.ahead_qty * ratio.denominator > ratio.numerator * fill.print_median_qty
+
+
 def is_large(fill: Fill, gauge: Gauge) -> bool:
     """Whether the whole order is more than the allowed part of what was traded in the five minutes before."""
-    return fill.order_qty > gauge.participation_frac_max * fill.volume_qty
+    part = gauge.participation_frac_max
+    return fill.order_qty * part.denominator > part.numerator * fill.volume_qty
 
 
 def _mid2(fill: Fill) -> int:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 from tickerml import cost
 from tickerml.cost import Gauge
-from tickerml.schema import POW10, Fill, InstrumentInfo, Intent, Refused, View, decimal_text
+from tickerml.schema import Fill, InstrumentInfo, Intent, Refused, View, decimal_text
 
 LIQUIDITY: Final = ("taker", "maker")
 
 
-@dataclass
+@dataclass(slots=True)
 class Sum:
-    """Sums of one instrument's makers or takers. Money of the parts is 10^-`cost.money_precision`, the rest 10^-18.
+    """Sums of one instrument's makers or takers. What a part is multiplied with, price or half of it times quantity, is
+    turned into money at the end.
 
     Attributes
     ----------
     unknown : fills whose cost cannot be split, because a book was not true; they are in no part.
+    split : price times quantity of the others.
     toxic : maker fills with more ahead than the threshold.
     large : fills of orders beyond the allowed participation.
     no_volume : taker fills without an impact: nothing was printed in the five minutes before.
@@ -31,38 +33,41 @@ class Sum:
     qty: int = 0
     notional: int = 0
     split: int = 0
-    delay: int = 0
-    wait: int = 0
-    spread: int = 0
-    depth: int = 0
-    fee: int = 0
-    impact: int = 0
+    delay2: int = 0
+    wait2: int = 0
+    spread2: int = 0
+    depth2: int = 0
+    fee_e18: int = 0
+    impact_e18: int = 0
     no_volume: int = 0
     toxic: int = 0
     large: int = 0
 
     def add(self, fill: Fill, info: InstrumentInfo, gauge: Gauge) -> None:
         """Takes one fill."""
-        notional = fill.px * fill.qty * info.contract_size_e18 // POW10[info.price_precision + info.qty_precision]
-        found, ratio = cost.parts(fill), cost.ahead_ratio(fill)
-        impact = cost.fill_impact_e18(fill, info, gauge)
+        qty = fill.qty
+        notional = fill.px * qty
         self.fills += 1
-        self.qty += fill.qty
+        self.qty += qty
         self.notional += notional
-        self.fee += fill.fee_e18
-        self.impact += impact or 0
-        self.no_volume += impact is None
-        self.toxic += ratio is not None and ratio > gauge.toxic_ahead_ratio
+        self.fee_e18 += fill.fee_e18
+        if fill.maker:
+            self.toxic += cost.is_toxic(fill, gauge)
+        else:
+            impact = cost.fill_impact_e18(fill, info, gauge)
+            self.impact_e18 += impact or 0
+            self.no_volume += impact is None
         self.large += cost.is_large(fill, gauge)
+        found = cost.parts(fill)
         if found is None:
             self.unknown += 1
             return
-        unit = 5 * fill.qty * info.contract_size_e18
+        delay2, wait2, spread2, depth2 = found
         self.split += notional
-        self.delay += found.delay2 * unit
-        self.wait += found.wait2 * unit
-        self.spread += found.spread2 * unit
-        self.depth += found.depth2 * unit
+        self.delay2 += delay2 * qty
+        self.wait2 += wait2 * qty
+        self.spread2 += spread2 * qty
+        self.depth2 += depth2 * qty
 
 
 class CostTally:
@@ -75,15 +80,17 @@ class CostTally:
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Adds the view's fills."""
         for fill in view.fills:
-            info = self._infos[fill.instrument]
-            self._sums.setdefault((fill.instrument, fill.maker), Sum()).add(fill, info, self._gauge)
+            one = self._sums.get((fill.instrument, fill.maker))
+            if one is None:
+                one = self._sums[fill.instrument, fill.maker] = Sum()
+            one.add(fill, self._infos[fill.instrument], self._gauge)
 
     def close(self) -> None:
         """Nothing to close."""
 
     def state(self) -> bytes:
         """What a checkpoint must keep."""
-        sums = [[i, int(maker), *asdict(one).values()] for (i, maker), one in sorted(self._sums.items())]
+        sums = [[i, int(maker), *astuple(one)] for (i, maker), one in sorted(self._sums.items())]
         return json.dumps(sums, separators=(",", ":")).encode()
 
     def restore(self, state: bytes) -> None:
@@ -96,16 +103,16 @@ class CostTally:
 
     def _row(self, i: int, maker: bool, one: Sum) -> dict[str, Any]:
         info = self._infos[i]
-        precision = cost.money_precision(info)
-        whole = one.delay + one.wait + one.spread + one.depth
-        split = {f"{name}_quote": decimal_text(getattr(one, name), precision)
-                 for name in ("delay", "wait", "spread", "depth")}  # fmt: skip
+        precision, unit = cost.money_precision(info), 5 * info.contract_size_e18
+        split = {name: getattr(one, f"{name}2") * unit for name in ("delay", "wait", "spread", "depth")}
+        split["cost"] = whole = sum(split.values())
         return {
             "instrument": info.id, "liquidity": LIQUIDITY[maker], "fills": one.fills, "unknown": one.unknown,
-            "qty": decimal_text(one.qty, info.qty_precision), "notional_quote": decimal_text(one.notional, 18),
-            **split, "cost_quote": decimal_text(whole, precision), "fee_quote": decimal_text(one.fee, 18),
-            "impact_quote": decimal_text(one.impact, 18), "no_volume": one.no_volume,
-            "cost_bps": whole / POW10[precision - 18] / one.split * 1e4 if one.split else None,
+            "qty": decimal_text(one.qty, info.qty_precision),
+            "notional_quote": decimal_text(one.notional * 2 * unit, precision),
+            **{f"{name}_quote": decimal_text(value, precision) for name, value in split.items()},
+            "fee_quote": decimal_text(one.fee_e18, 18), "impact_quote": decimal_text(one.impact_e18, 18),
+            "no_volume": one.no_volume, "cost_bps": whole / (one.split * 2 * unit) * 1e4 if one.split else None,
             "toxic": one.toxic, "large": one.large,
         }  # fmt: skip
 

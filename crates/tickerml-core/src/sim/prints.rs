@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 const WINDOW_NS: i64 = 300_000_000_000;
 /// Most prints that are kept, 16 bytes each; a busier market has a shorter window.
 const PRINTS_MAX: usize = 1 << 16;
-/// Up to so many prints the median is that of the moment; of more it may be one second old, for it takes long to find.
-const AT_ONCE_MAX: usize = 1024;
-const MEDIAN_AGE_NS: i64 = 1_000_000_000;
+/// Up to so many prints the median is that of the moment; of more it may be ten seconds old, for it takes long to find.
+const AT_ONCE_MAX: usize = 256;
+const MEDIAN_AGE_NS: i64 = 10_000_000_000;
 
 /// Sizes of the prints of five minutes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Prints {
     volume: i128,
     /// Median, and when it was taken.
     median: Option<(i64, i64)>,
+    /// Room to work in; empty between two uses.
+    #[serde(skip)]
+    sizes: Vec<i64>,
 }
 
 impl Prints {
@@ -43,7 +46,9 @@ impl Prints {
         match self.median {
             Some((at_ns, median)) if self.recent.len() > AT_ONCE_MAX && now_ns < at_ns + MEDIAN_AGE_NS => median,
             _ => {
-                let median = median_of(self.recent.iter().map(|print| print.1).collect());
+                self.sizes.extend(self.recent.iter().map(|print| print.1));
+                let median = median_of(&mut self.sizes);
+                self.sizes.clear();
                 self.median = Some((now_ns, median));
                 median
             }
@@ -62,7 +67,7 @@ impl Prints {
     }
 }
 
-fn median_of(mut sizes: Vec<i64>) -> i64 {
+fn median_of(sizes: &mut [i64]) -> i64 {
     if sizes.is_empty() {
         return 0;
     }
