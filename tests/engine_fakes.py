@@ -76,6 +76,17 @@ class FakeFill:
     ahead_qty: int = 0
     cause_pos: int = 0
     n: int = 0
+    decision_mid2: int = UNDEF_I64
+    arrival_mid2: int = UNDEF_I64
+    bid_px: int = UNDEF_I64
+    ask_px: int = UNDEF_I64
+    bid_qty: int = 0
+    ask_qty: int = 0
+    age_ns: int = 0
+    order_qty: int = 0
+    placed_ahead_qty: int = -1
+    print_median_qty: int = 0
+    volume_qty: int = 0
 
 
 @dataclass(frozen=True)

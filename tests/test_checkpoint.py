@@ -12,10 +12,12 @@ import pytest
 from test_paper import POLICIES, RUN, SETTINGS
 from tickerml import checkpoint, engine
 from tickerml.checkpoint import Checkpointer
+from tickerml.cost import USUAL
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
 from tickerml.risk import Limits, Risk
 from tickerml.sinks import Sinks
+from tickerml.sinks.costs import CostTally
 from tickerml.sinks.ledger import Ledger
 
 native = pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -47,13 +49,14 @@ def fold(
     first_view = kept.next_view if kept else 0
     ledger = Ledger(folder / "ledger.sqlite", RUN, infos, lambda: DURABLE, first_view=first_view, interval_s=0.0)
     keeper = Checkpointer(folder, PINNED, session, ledger, lambda: DURABLE, events_every=every)
-    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy)
+    costs = CostTally(infos, USUAL)
+    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=costs)
     if kept:
         kept.restore(keeper.desk, ledger)
-    sinks = Sinks([ledger, keeper, Patient(keeper, ledger)])
+    sinks = Sinks([costs, ledger, keeper, Patient(keeper, ledger)])
     engine.run(session, policy, risk, portfolio, sinks)
     sinks.close()
-    return session.digest, portfolio.state_bytes(), rows_of(folder / "ledger.sqlite")
+    return session.digest, portfolio.state_bytes(), [*rows_of(folder / "ledger.sqlite"), costs.rows()]
 
 
 class Patient:
@@ -122,7 +125,7 @@ def test_one_that_is_not_durable_yet_waits(tape: Path, tmp_path: Path) -> None:
     portfolio, risk = Portfolio({"USDT": "10000"}, infos), Risk(Limits(), infos)
     policy = make_policy("hold", {}, infos)
     keeper = Checkpointer(tmp_path, PINNED, session, ledger, lambda: durable[0], events_every=1)
-    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy)
+    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=CostTally(infos, USUAL))
     for view in session:
         session.submit((), (), b"")
         keeper.write(view, (), (), portfolio)
@@ -140,7 +143,8 @@ def test_the_ledger_is_asked_for_the_view_because_two_views_may_share_a_record(t
     ledger = SimpleNamespace(committed_view=-1, committed_pos=-1, mark=lambda view: None, state=lambda: b"[]")
     portfolio, risk = Portfolio({"USDT": "10000"}, infos), Risk(Limits(), infos)
     keeper = Checkpointer(tmp_path, PINNED, session, ledger, lambda: DURABLE, events_every=1)
-    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=make_policy("hold", {}, infos))
+    policy, costs = make_policy("hold", {}, infos), CostTally(infos, USUAL)
+    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=costs)
     view = next(view for view in session if session.submit((), (), b"") is not None and session.events)
     keeper.write(view, (), (), portfolio)
     ledger.committed_view, ledger.committed_pos = view.index - 1, view.pos

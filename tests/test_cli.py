@@ -74,7 +74,9 @@ def test_a_command_that_nearly_exists_is_named(capsys: pytest.CaptureFixture[str
     assert "'data'" in err
 
 
-@pytest.mark.parametrize("command", ["run", "collect", "replay", "backtest", "data", "venue", "doctor", "config"])
+@pytest.mark.parametrize(
+    "command", ["run", "collect", "replay", "backtest", "costs", "markout", "data", "venue", "doctor", "config"]
+)
 def test_every_command_of_the_contract_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, command, "--help")
     assert (code, out.startswith(f"Usage: tickerml {command}")) == (0, True)

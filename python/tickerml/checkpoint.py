@@ -28,7 +28,7 @@ EVENTS_EVERY: Final = 5_000_000
 
 KEEP: Final = 2
 MAGIC: Final = b"tickerml checkpoint 1\n"
-PARTS: Final = ("session", "portfolio", "risk", "policy", "ledger")
+PARTS: Final = ("session", "portfolio", "risk", "policy", "ledger", "costs")
 
 
 class Checkpoint(NamedTuple):
@@ -44,6 +44,7 @@ class Checkpoint(NamedTuple):
         desk.risk.restore(self.parts["risk"])
         desk.policy.restore(self.parts["policy"])
         ledger.restore(self.parts["ledger"])
+        desk.costs.restore(self.parts["costs"])
 
 
 def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Checkpoint | None:
@@ -128,6 +129,7 @@ class Checkpointer:
             "risk": self.desk.risk.state(),
             "policy": self.desk.policy.state(),
             "ledger": self._ledger.state(),
+            "costs": self.desk.costs.state(),
         }
         body = b"".join(parts[name] for name in PARTS)
         head = {

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.config import build, data_dir
+from tickerml.cost import Gauge
 from tickerml.errors import DeadlineError, TickerError
 from tickerml.notes import noted
 from tickerml.profiles import causal_only
@@ -130,7 +131,8 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             session = _native.Session.live(feed, build.settings_json(loaded.config), checkpoint=state)
             infos, durable = session.instruments, Durable(feed)
             first_view = kept.next_view if kept else 0
-            ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view)
+            gauge = Gauge.of(loaded.config.execution)
+            ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, gauge=gauge, first_view=first_view)
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
             sinks: list[Sink] = [ledger, checkpoints]
             traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)

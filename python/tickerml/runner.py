@@ -17,12 +17,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tickerml import engine, progress
+from tickerml.cost import Gauge
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
 from tickerml.profiles import causal_only, plenty
 from tickerml.risk import UNBOUND, Limits, Risk
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks, Tally
+from tickerml.sinks.costs import CostTally, costs_text
 
 if TYPE_CHECKING:
     from tickerml.config import Loaded
@@ -48,6 +50,7 @@ class Desk:
     risk: Risk
     portfolio: Portfolio
     tally: Tally
+    costs: CostTally
     sinks: list[Sink]
     engine_cpu_s: float = 0.0
 
@@ -55,7 +58,7 @@ class Desk:
         """Runs the session to its end. `watch` wraps what sees every step. The caller closes."""
         import numpy  # noqa: F401 - views hold its arrays: loading it is no work of the engine's
 
-        sinks: Sink = Sinks([self.tally, *self.sinks])
+        sinks: Sink = Sinks([self.tally, self.costs, *self.sinks])
         begin = time.thread_time()
         try:
             engine.run(session, self.policy, self.risk, self.portfolio, watch(sinks) if watch else sinks)
@@ -99,6 +102,7 @@ def desk(
         risk=risk,
         portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
         tally=Tally(),
+        costs=CostTally(instruments, Gauge.of(config.execution)),
         sinks=list(sinks),
     )
 
@@ -139,6 +143,7 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
         "cpu_s": round(time.process_time(), 6),
         "engine_cpu_s": round(traded.engine_cpu_s, 6),
         "policy": traded.policy.name,
+        "costs": traded.costs.rows(),
         "stats": stats,
     }
 
@@ -153,6 +158,7 @@ def summary_text(result: dict[str, Any]) -> str:
             f"refused {result['refused']}",
             f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {result['funding_quote']}",
             f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
+            *costs_text(result["costs"]),
             f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
             f"digest     {result['digest']}",
         ]
@@ -180,7 +186,7 @@ def replay(
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     causal_only(config, "replay")
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
-    traded = desk(config, session.instruments, _files(outputs, session.instruments), carry=session.carry)
+    traded = desk(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
     return finish(session, traded, _overrides(policy, sets))
@@ -193,7 +199,7 @@ def backtest(
     from tickerml.sources.recorded import event_session
 
     session = event_session(files, loaded.config, batch_events=batch_events)
-    sinks = _files(outputs, session.instruments)
+    sinks = _files(outputs, session.instruments, loaded.config)
     with desk(loaded.config, session.instruments, sinks, unbound=profile is not None) as traded:
         traded.trade(session)
     result = finish(session, traded, {})
@@ -223,10 +229,10 @@ def _overrides(policy: str | None, sets: Sequence[tuple[str, str]]) -> dict[str,
     return {**({"policy": policy} if policy else {}), **({"set": dict(sets)} if sets else {})}
 
 
-def _files(outputs: Outputs, instruments: Sequence[Any]) -> list[Sink]:
+def _files(outputs: Outputs, instruments: Sequence[Any], config: Config) -> list[Sink]:
     if outputs == Outputs():
         return []
     from tickerml.sinks.files import FillsFile, OrdersFile
 
-    made: list[Sink] = [FillsFile(outputs.fills, instruments)] if outputs.fills else []
+    made: list[Sink] = [FillsFile(outputs.fills, instruments, Gauge.of(config.execution))] if outputs.fills else []
     return made + ([OrdersFile(outputs.orders, instruments)] if outputs.orders else [])

@@ -14,12 +14,15 @@ mod desk;
 mod fee;
 mod latency;
 mod liquidity;
+mod marks;
 mod order;
 mod peer;
+mod prints;
 mod queue;
 mod rate;
 mod reduce;
 mod request;
+mod sample;
 mod self_trade;
 mod send;
 mod shared;
@@ -33,9 +36,12 @@ pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
 pub use fee::Fees;
 pub use latency::{Entry, Latency, Recorded};
+pub use marks::{Marks, Quote};
 pub use order::{AHEAD_UNKNOWN, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
+pub use prints::Prints;
 pub use queue::{Curve, Place, QueueModel};
 pub use request::{AMEND, CANCEL, CANCEL_ALL, Request};
+pub use sample::{Sample, quotes_at};
 pub use sorted::clock_offset_ns;
 pub use wire::Wire;
 
@@ -116,16 +122,8 @@ impl Sim {
             }
         }
         if self.desk.rules.report_rule == ReportRule::Venue {
-            let mut clocks: Vec<Clock> = self.places.iter().map(|venue| venue.clock.clone()).collect();
-            let mut depth_ns = vec![i64::MIN; clocks.len()];
-            self.ahead = Some(Sorted::new(set.clone(), |message, row| {
-                let n = usize::from(message.instrument);
-                let (at_ns, stream) = place_in_time(message, row, &mut clocks[n], depth_ns[n], base_latency_ns)?;
-                if stream == Some(Stream::Depth) {
-                    depth_ns[n] = depth_ns[n].max(at_ns);
-                }
-                Some(at_ns)
-            }));
+            let clocks = self.places.iter().map(|venue| venue.clock.clone()).collect();
+            self.ahead = Some(in_venue_time(set.clone(), clocks, base_latency_ns));
         }
         self.find_due();
     }
@@ -270,6 +268,19 @@ impl Venue {
         self.timeline.undo(&mut book);
         self.stand.wake(book);
     }
+}
+
+/// A whole input in venue time, with a clock for each instrument.
+fn in_venue_time(set: Arc<EventSet>, mut clocks: Vec<Clock>, base_latency_ns: i64) -> Sorted {
+    let mut depth_ns = vec![i64::MIN; clocks.len()];
+    Sorted::new(set, |message, row| {
+        let n = usize::from(message.instrument);
+        let (at_ns, stream) = place_in_time(message, row, &mut clocks[n], depth_ns[n], base_latency_ns)?;
+        if stream == Some(Stream::Depth) {
+            depth_ns[n] = depth_ns[n].max(at_ns);
+        }
+        Some(at_ns)
+    })
 }
 
 fn arrived(report: &mut Report, ts_ns: i64) {

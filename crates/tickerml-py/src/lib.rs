@@ -6,6 +6,7 @@ mod feed;
 mod instrument;
 mod orders;
 mod rows;
+mod sample;
 mod session;
 mod survey;
 mod tape;
@@ -35,6 +36,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(sha256_hex, m)?)?;
     feed::register(m)?;
     rows::register(m)?;
+    sample::register(m)?;
     session::register(m)?;
     survey::register(m)?;
     tape::register(m)?;

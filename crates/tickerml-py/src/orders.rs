@@ -64,11 +64,23 @@ pub struct Fill {
     ahead_qty: i64,
     cause_pos: u64,
     n: u32,
+    decision_mid2: i64,
+    arrival_mid2: i64,
+    bid_px: i64,
+    ask_px: i64,
+    bid_qty: i64,
+    ask_qty: i64,
+    age_ns: i64,
+    order_qty: i64,
+    placed_ahead_qty: i64,
+    print_median_qty: i64,
+    volume_qty: i64,
 }
 
 impl Fill {
     /// The `n`th fill of its view.
     pub fn new(f: &sim::Fill, n: u32) -> Self {
+        let sim::Marks { quote, .. } = f.marks;
         Fill {
             order_id: f.order_id,
             tag: f.tag,
@@ -83,6 +95,17 @@ impl Fill {
             ahead_qty: known_or_less(f.ahead_qty),
             cause_pos: f.cause_pos,
             n,
+            decision_mid2: f.marks.decision_mid2,
+            arrival_mid2: f.marks.arrival_mid2,
+            bid_px: quote.bid_px,
+            ask_px: quote.ask_px,
+            bid_qty: quote.bid_qty,
+            ask_qty: quote.ask_qty,
+            age_ns: f.marks.age_ns,
+            order_qty: f.marks.order_qty,
+            placed_ahead_qty: known_or_less(f.marks.placed_ahead_qty),
+            print_median_qty: f.marks.print_median_qty,
+            volume_qty: f.marks.volume_qty,
         }
     }
 }

@@ -127,16 +127,8 @@ impl Session {
         batch_events: usize,
         latencies: Option<Latencies<'_>>,
     ) -> PyResult<Session> {
+        let (set, market) = event_set(py, files.as_any())?;
         let mut core = Session::core(settings, None, latencies.as_ref())?;
-        let mut set = EventSet::default();
-        let mut market = Vec::new();
-        for n in 0..files.len()? {
-            let file = files.get_item(n)?;
-            let index = push_file(&mut set, &mut market, file.cast::<PyTuple>()?)?;
-            debug_assert!(index < market.len());
-        }
-        py.detach(|| set.sort());
-        let set = Arc::new(set);
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
         }
@@ -394,6 +386,18 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// Event files, one after the other, as one set, and their instruments.
+pub fn event_set(py: Python<'_>, files: &Bound<'_, PyAny>) -> PyResult<(Arc<EventSet>, Vec<Instrument>)> {
+    let mut set = EventSet::default();
+    let mut market = Vec::new();
+    for file in files.try_iter()? {
+        let index = push_file(&mut set, &mut market, file?.cast::<PyTuple>()?)?;
+        debug_assert!(index < market.len());
+    }
+    py.detach(|| set.sort());
+    Ok((Arc::new(set), market))
 }
 
 /// Adds one event file; returns the index of its instrument.

@@ -5,9 +5,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::json;
 use std::path::PathBuf;
-use tickerml_core::event::{Message, Row, flag};
+use tickerml_core::event::{Message, Row, RowKind, flag};
 use tickerml_core::market::{BooksOnly, Line, Market, Survey, Visitor};
 use tickerml_core::session::{Input, Item, Peek};
+use tickerml_core::sim::Prints;
 use tickerml_core::tape::RecordKind;
 use tickerml_core::units::format_decimal;
 use tickerml_feed::reader::{TapeInput, TapeReader};
@@ -72,13 +73,15 @@ fn market_report(pass: &mut Pass, survey: &mut Survey) -> serde_json::Value {
     })
 }
 
-/// A book as it was at `at_ns` (the end where none), as JSON in the keys of `data book`.
+/// A book as it was at `at_ns` (the end where none), as JSON in the keys of `data book`, and beside them the instrument's metadata
+/// and what was printed in the five minutes before, by arrival.
 #[pyfunction]
 #[pyo3(signature = (path, instrument, at_ns = None, depth = 10))]
 fn tape_book(py: Python<'_>, path: PathBuf, instrument: &str, at_ns: Option<i64>, depth: usize) -> PyResult<String> {
     py.detach(|| {
         let mut pass = Pass::open(&path)?;
-        while pass.step(at_ns.unwrap_or(i64::MAX), &mut BooksOnly).map_err(errors::core)? {}
+        let mut printed = Printed::default();
+        while pass.step(at_ns.unwrap_or(i64::MAX), &mut printed).map_err(errors::core)? {}
         let index = pass.market.index_of(instrument).ok_or_else(|| {
             let known: Vec<_> = pass.market.lines.iter().map(|line| line.instrument.id()).collect();
             errors::not_found(&format!("{instrument}: not on this tape, which has {}", known.join(", ")))
@@ -92,11 +95,36 @@ fn tape_book(py: Python<'_>, path: PathBuf, instrument: &str, at_ns: Option<i64>
             "instrument": instrument,
             "state": line.state.name(),
             "ts_recv_ns": pass.last_ns,
+            "metadata": i,
+            "volume_qty": format_decimal(printed.volume(index, pass.last_ns).into(), i.qty_precision),
             "bids": line.book.bids().take(depth).map(text).collect::<Vec<_>>(),
             "asks": line.book.asks().take(depth).map(text).collect::<Vec<_>>(),
         })
         .to_string())
     })
+}
+
+/// Applies rows and keeps the prints of five minutes.
+#[derive(Default)]
+struct Printed(Vec<Prints>);
+
+impl Printed {
+    fn volume(&mut self, index: usize, now_ns: i64) -> i64 {
+        self.0.get_mut(index).map_or(0, |prints| prints.volume(now_ns))
+    }
+}
+
+impl Visitor for Printed {
+    fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
+        BooksOnly.message(message, rows, line);
+        let index = usize::from(message.instrument);
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, Prints::default);
+        }
+        for row in rows.iter().filter(|row| matches!(row.kind(), RowKind::BuyTrade | RowKind::SellTrade)) {
+            self.0[index].push(message.ts_recv_ns, row.qty);
+        }
+    }
 }
 
 /// Applies rows and keeps them as columns.

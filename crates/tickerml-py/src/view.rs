@@ -92,7 +92,8 @@ impl Pool {
 
 impl Open {
     fn tuple(&mut self, py: Python<'_>, now: &[sim::Order]) -> PyResult<Py<PyTuple>> {
-        let same = self.orders.len() == now.len() && self.orders.iter().zip(now).all(|(was, is)| *was == Order::from(is));
+        let same =
+            self.orders.len() == now.len() && self.orders.iter().zip(now).all(|(was, is)| *was == Order::from(is));
         if !same {
             self.orders.clear();
             self.orders.extend(now.iter().map(Order::from));
@@ -121,13 +122,7 @@ impl Arrays {
             && is_alone(&self.state)
     }
 
-    fn view(
-        &self,
-        py: Python<'_>,
-        from: &session::View,
-        orders: Py<PyTuple>,
-        nothing: &Py<PyTuple>,
-    ) -> PyResult<View> {
+    fn view(&self, py: Python<'_>, from: &session::View, orders: Py<PyTuple>, nothing: &Py<PyTuple>) -> PyResult<View> {
         let or_nothing = |empty: bool, make: &dyn Fn() -> PyResult<Py<PyTuple>>| {
             if empty { Ok(nothing.clone_ref(py)) } else { make() }
         };

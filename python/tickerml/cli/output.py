@@ -9,7 +9,7 @@ import click
 
 from tickerml.cli.options import globals_of
 
-__all__ = ["bytes_text", "emit", "span_text"]
+__all__ = ["bytes_text", "emit", "span_text", "time_text"]
 
 
 def emit(result: Mapping[str, Any], lines: Callable[[], str]) -> None:
@@ -28,6 +28,11 @@ def bytes_text(size: int) -> str:
             break
         value /= 1024
     return f"{int(value)} B" if unit == "B" else f"{value:.3g} {unit}"
+
+
+def time_text(ts_ns: int) -> str:
+    """A time in UTC, to the millisecond."""
+    return f"{datetime.fromtimestamp(ts_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
 
 
 def span_text(first_ns: int, last_ns: int) -> str:

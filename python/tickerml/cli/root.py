@@ -18,6 +18,8 @@ MODULES = {
     "collect": "run",
     "replay": "replay",
     "backtest": "replay",
+    "costs": "costs",
+    "markout": "markout",
     "data": "data",
     "venue": "venue",
     "doctor": "doctor",

@@ -253,6 +253,9 @@ class Execution(Section):
     response_ms: VenueMs
     maker_bps: VenueBps
     taker_bps: VenueBps
+    toxic_ahead_ratio: Annotated[Exact, Field(ge=0, le=1_000_000)]
+    impact_bps: Annotated[Exact, Field(ge=0, le=1000, decimal_places=4)]
+    participation_frac_max: Frac
     balance: dict[Currency, Money]
     short_spot: bool
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from tickerml import cost
 from tickerml.errors import TickerError
 from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
 from tickerml.sinks.base import sent_with
 
 FILLS: Final = (
     "ts_event_ns", "ts_recv_ns", "instrument", "order_id", "side", "px", "qty", "maker", "fee_quote", "ahead_qty",
+    *cost.COLUMNS,
 )  # fmt: skip
 ORDERS: Final = ("ts_ns", "instrument", "order_id", "tag", "event", "side", "px", "qty", "leaves", "reason")
 
@@ -30,11 +32,11 @@ class Table(Protocol):
 
 
 class FillsFile:
-    """A sink: every fill, in order; prices, quantities and fees are exact decimal text."""
+    """A sink: every fill, in order; prices, quantities and money are exact decimal text. What is not known is empty."""
 
-    def __init__(self, path: Path, instruments: Sequence[InstrumentInfo]) -> None:
-        self._infos = tuple(instruments)
-        self._table = _table(path, FILLS)
+    def __init__(self, path: Path, instruments: Sequence[InstrumentInfo], gauge: cost.Gauge) -> None:
+        self._infos, self._gauge = tuple(instruments), gauge
+        self._table = open_table(path, FILLS)
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Adds the view's fills."""
@@ -43,7 +45,8 @@ class FillsFile:
             px, qty = decimal_text(fill.px, info.price_precision), decimal_text(fill.qty, info.qty_precision)
             fee, ahead = decimal_text(fill.fee_e18, 18), decimal_text(fill.ahead_qty, info.qty_precision)
             stamps = (fill.ts_event_ns, fill.ts_recv_ns)
-            self._table.add((*stamps, info.id, fill.order_id, SIDES[fill.side], px, qty, fill.maker, fee, ahead))
+            what = (info.id, fill.order_id, SIDES[fill.side], px, qty, fill.maker, fee, ahead)
+            self._table.add((*stamps, *what, *cost.measure(fill, info, self._gauge)))
 
     def close(self) -> None:
         """Finishes the file."""
@@ -55,7 +58,7 @@ class OrdersFile:
 
     def __init__(self, path: Path, instruments: Sequence[InstrumentInfo]) -> None:
         self._infos = tuple(instruments)
-        self._table = _table(path, ORDERS)
+        self._table = open_table(path, ORDERS)
 
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Adds the view's reports, then what it sent."""
@@ -95,8 +98,11 @@ class _Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        whole = ("ts_event_ns", "ts_recv_ns", "ts_ns", "order_id", "tag")
-        types: dict[str, Any] = {"maker": pa.bool_(), **dict.fromkeys(whole, pa.int64())}
+        whole = ("ts_event_ns", "ts_recv_ns", "ts_ns", "order_id", "tag", "age_ns")
+        parts = ("ahead_ratio", "imbalance", "participation_frac", "spread_ticks")
+        types: dict[str, Any] = dict.fromkeys(("maker", "toxic"), pa.bool_())
+        types |= dict.fromkeys(whole, pa.int64()) | dict.fromkeys(parts, pa.float64())
+        types |= {name: pa.float64() for name in names if name.endswith("_bps")}
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Sequence[Any]] = []
@@ -119,9 +125,28 @@ class _Parquet:
         self._rows.clear()
 
 
-def _table(path: Path, names: Sequence[str]) -> Table:
-    kinds: dict[str, Any] = {".csv": _Csv, ".parquet": _Parquet}
-    if path.suffix not in kinds:
-        raise TickerError(f"{path}: rows can be written as .csv or .parquet; give the file one of these endings")
-    table: Table = kinds[path.suffix](path, names)
+def open_table(path: Path, names: Sequence[str]) -> Table:
+    """A new file of rows with these columns.
+
+    Raises
+    ------
+    TickerError
+        For an ending that says neither `.csv` nor `.parquet`.
+    """
+    check_ending(path)
+    table: Table = KINDS[path.suffix](path, names)
     return table
+
+
+def check_ending(path: Path) -> None:
+    """Refuses a file that says neither `.csv` nor `.parquet`.
+
+    Raises
+    ------
+    TickerError
+    """
+    if path.suffix not in KINDS:
+        raise TickerError(f"{path}: rows can be written as .csv or .parquet; give the file one of these endings")
+
+
+KINDS: Final[dict[str, Any]] = {".csv": _Csv, ".parquet": _Parquet}

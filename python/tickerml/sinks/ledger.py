@@ -17,6 +17,7 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Final, NamedTuple
 
+from tickerml import cost
 from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
 from tickerml.sinks.base import TIMED_NS, sent_with
@@ -51,6 +52,7 @@ class Ledger:
     run : name of the run.
     instruments : the session's, in its order.
     durable_pos : the tape's durable mark: the last record that is on disk. Called from the ledger's thread.
+    gauge : how fills are judged.
     first_view : the first view that this process will make: 0, or the one after a checkpoint.
     interval_s : least time between two commits.
 
@@ -67,11 +69,13 @@ class Ledger:
         instruments: Sequence[InstrumentInfo],
         durable_pos: Callable[[], int],
         *,
+        gauge: cost.Gauge = cost.USUAL,
         first_view: int = 0,
         interval_s: float = 1.0,
     ) -> None:
         self.account: Callable[[View], str] | None = None
         self._infos = tuple(instruments)
+        self._gauge = gauge
         self._durable_pos = durable_pos
         self._interval_s = interval_s
         self._queue: Queue[Step | Close] = Queue(QUEUE_MAX)
@@ -151,6 +155,7 @@ class Ledger:
                 fill.cause_pos, view.pos, fill.ts_event_ns, fill.ts_recv_ns, fill.order_id, fill.tag,
                 *self._what(fill.instrument, fill.side, fill.px, fill.qty), int(fill.maker),
                 decimal_text(fill.fee_e18, 18), self._qty(fill.instrument, fill.ahead_qty),
+                *cost.measure(fill, self._infos[fill.instrument], self._gauge),
             )  # fmt: skip
 
     def _gaps(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:

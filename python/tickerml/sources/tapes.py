@@ -18,10 +18,13 @@ from tickerml.version import code_version
 if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
 
-__all__ = ["book_at", "convert_tape", "import_files", "span", "verify_tape"]
+__all__ = ["book_at", "convert_tape", "full_book", "import_files", "span", "verify_tape"]
 
 CHUNK_ROWS = 1 << 14
 """Rows on their way from a tape to a file: 700 kB, which stay in a core's cache and in memory that was used before."""
+
+LEVELS_MAX = 1_000_000
+"""Levels of a side of a whole book."""
 
 COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
@@ -94,7 +97,15 @@ def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, de
     """A book as it was at a time, best first."""
     from tickerml import _native
 
-    return dict(json.loads(_native.tape_book(find_tape(tape_or_run, data), instrument, at_ns, depth)))
+    book = json.loads(_native.tape_book(find_tape(tape_or_run, data), instrument, at_ns, depth))
+    return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+
+
+def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:
+    """The same with every level, and beside it the instrument's metadata and what was traded in five minutes before."""
+    from tickerml import _native
+
+    return dict(json.loads(_native.tape_book(tape, instrument, at_ns, LEVELS_MAX)))
 
 
 def _convert(data: Path, tape: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 use super::clock::ClockKind;
 use super::fee::Fees;
 use super::latency::Latency;
+use super::marks::Quote;
 use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
 use super::queue::QueueModel;
 use super::rate::Rates;
@@ -62,6 +63,17 @@ pub(super) struct Moment {
     pub pos: u64,
 }
 
+/// Who meets our order, and for how much.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Met {
+    /// Index of the order.
+    pub at: usize,
+    pub px: i64,
+    pub qty: i64,
+    /// We waited.
+    pub maker: bool,
+}
+
 /// Our side of the counter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Desk {
@@ -114,8 +126,14 @@ impl Desk {
         self.send(refusal, moment, i);
     }
 
-    /// An execution. Returns whether the order is done.
-    pub fn fill(&mut self, at: usize, px: i64, qty: i64, maker: bool, moment: Moment, i: &Instrument) -> bool {
+    /// An execution, measured against the venue's best and the median print. Returns whether the order is done.
+    pub fn fill(
+        &mut self,
+        Met { at, px, qty, maker }: Met,
+        (quote, print_median_qty): (Quote, i64),
+        moment: Moment,
+        i: &Instrument,
+    ) -> bool {
         let order = &mut self.orders[at];
         order.venue_leaves -= qty;
         let (instrument, bought) = (order.instrument, qty * order.side.sign());
@@ -137,6 +155,7 @@ impl Desk {
             ts_recv_ns: 0,
             ahead_qty: if maker { order.ahead_at_fill } else { 0 },
             cause_pos: moment.pos,
+            marks: order.way.met(quote, moment.at_ns, order.qty, print_median_qty),
         });
         order.resting &= !done;
         self.moved(instrument, bought);

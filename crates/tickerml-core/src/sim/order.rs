@@ -1,4 +1,5 @@
 //! Orders, fills and reports: what passes between a policy and the simulated venue.
+use super::marks::{Marks, Way};
 use super::queue::Place;
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,8 @@ pub struct Order {
     pub(super) ahead_at_fill: i64,
     /// Scaled quantity of one base unit.
     pub(super) unit: f64,
+    /// What its fills are measured against.
+    pub(super) way: Way,
 }
 
 /// Quantity ahead of an order placed while the book was not true.
@@ -285,6 +288,8 @@ pub struct Fill {
     pub ahead_qty: i64,
     /// Record that caused it.
     pub cause_pos: u64,
+    /// What it is measured against.
+    pub marks: Marks,
 }
 
 /// News of an order.

@@ -1,6 +1,6 @@
 //! hftbacktest's rules, so that fills can be compared one by one (simulation.md 2). Row by row, never message by message; fills
 //! are whole where it fills whole, whatever was printed.
-use super::desk::{Desk, Exchange, Moment};
+use super::desk::{Desk, Exchange, Met, Moment};
 use super::order::{OrderKind, Reason, ReportKind, Side};
 use super::queue::Place;
 use super::stand::Stand;
@@ -45,7 +45,7 @@ impl Stand {
         for at in desk.resting(self.index, side, |own| own * taker.sign() <= best * taker.sign()) {
             let (px, leaves) = (desk.orders[at].venue_px, desk.orders[at].venue_leaves);
             desk.orders[at].ahead_at_fill = desk.orders[at].ahead();
-            desk.fill(at, px, leaves, true, moment, i);
+            self.fill(Met { at, px, qty: leaves, maker: true }, desk, moment, i);
         }
         self.count_own(desk);
     }
@@ -73,7 +73,7 @@ impl Stand {
             };
             if filled > 0 {
                 let px = order.venue_px;
-                done |= desk.fill(at, px, filled, true, moment, i);
+                done |= self.fill(Met { at, px, qty: filled, maker: true }, desk, moment, i);
             }
         }
         if done {
@@ -106,7 +106,7 @@ impl Stand {
     fn peer_take(&mut self, at: usize, best: i64, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &desk.orders[at];
         if desk.rules.exchange == Exchange::NoPartial {
-            desk.fill(at, best, order.venue_leaves, false, moment, i);
+            self.fill(Met { at, px: best, qty: order.venue_leaves, maker: false }, desk, moment, i);
             return;
         }
         let (kind, sign, limit) = (order.kind, order.side.sign(), order.venue_px);
@@ -120,7 +120,7 @@ impl Stand {
         }
         for (px, displayed) in levels {
             let qty = displayed.min(desk.orders[at].venue_leaves);
-            if qty > 0 && desk.fill(at, px, qty, false, moment, i) {
+            if qty > 0 && self.fill(Met { at, px, qty, maker: false }, desk, moment, i) {
                 return;
             }
         }

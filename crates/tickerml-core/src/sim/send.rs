@@ -1,6 +1,7 @@
 //! Requests on their way out: an order is made, or marked with what was asked of it, and the request gets its arrival time.
 use super::desk::{Desk, Exchange, news};
 use super::latency::Entry;
+use super::marks::{Quote, Way};
 use super::order::{Known, Order, Reason, Report, ReportKind};
 use super::queue::Place;
 use super::rate::counts_amends;
@@ -17,10 +18,13 @@ impl Sim {
     pub fn send(&mut self, request: Request, sent_ns: i64, lines: &[Line], pos: u64) -> u64 {
         let (id, instrument, asked) = match request {
             Request::New { instrument, kind, side, px, qty, tag, reduce_only } => {
-                let precision = lines.get(usize::from(instrument)).map_or(0, |l| l.instrument.qty_precision);
+                let line = lines.get(usize::from(instrument));
+                let precision = line.map_or(0, |l| l.instrument.qty_precision);
+                let seen = line.filter(|l| l.is_live()).map_or(Quote::NONE, |l| Quote::of(&l.book));
                 let id = self.next_order_id;
                 self.next_order_id += 1;
-                let order = made(id, instrument, (kind, side, px, qty), (tag, reduce_only), precision);
+                let way = Way::decided(seen);
+                let order = made(id, instrument, (kind, side, px, qty), (tag, reduce_only), precision, way);
                 self.desk.orders.push(order);
                 (id, instrument, Asked::New)
             }
@@ -108,6 +112,7 @@ fn made(
     (kind, side, px, qty): (OrderKind, Side, i64, i64),
     (tag, reduce_only): (i64, bool),
     qty_precision: u8,
+    way: Way,
 ) -> Order {
     Order {
         id,
@@ -129,5 +134,6 @@ fn made(
         place: Place::behind(0.0),
         ahead_at_fill: 0,
         unit: POW10[usize::from(qty_precision)] as f64,
+        way,
     }
 }

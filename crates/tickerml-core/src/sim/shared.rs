@@ -3,7 +3,7 @@
 //! A print is one budget: it is spent on own better-priced orders, then on the queue ahead, then on own orders at its price. A
 //! book-through fills at most what is displayed on the other side at or through our price, and takes it from the book. So fills
 //! never exceed what was printed or shown.
-use super::desk::{Desk, Moment};
+use super::desk::{Desk, Met, Moment};
 use super::order::{OrderKind, Reason, ReportKind, Side};
 use super::queue::Place;
 use super::stand::{Stand, is_snapshot, refusal};
@@ -47,7 +47,7 @@ impl Stand {
             if qty > 0 {
                 budget -= qty;
                 met = true;
-                desk.fill(at, px, qty, true, moment, i);
+                self.fill(Met { at, px, qty, maker: true }, desk, moment, i);
             }
         }
         if met {
@@ -70,7 +70,7 @@ impl Stand {
                 if qty > 0 {
                     desk.orders[at].ahead_at_fill = desk.orders[at].ahead();
                     met = true;
-                    desk.fill(at, px, qty, true, moment, i);
+                    self.fill(Met { at, px, qty, maker: true }, desk, moment, i);
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Stand {
         let whole = met.iter().map(|level| level.1).sum::<i64>() == want;
         self.expire_own(at, met.last().filter(|_| whole).map(|level| level.0), desk, moment, i);
         for (px, qty) in met {
-            desk.fill(at, px, qty, false, moment, i);
+            self.fill(Met { at, px, qty, maker: false }, desk, moment, i);
         }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Things happen in venue time: rows and requests by their times, rows first at one time, rows of one time as they arrived
 //! (simulation.md 2, "Order of processing"). What a row or a request does is told in `shared.rs` and `peer.rs`.
-use super::desk::{Desk, Exchange, Moment};
+use super::desk::{Desk, Exchange, Met, Moment};
 use super::liquidity::Consumed;
+use super::marks::Quote;
 use super::order::{Order, OrderKind, Reason, Report, ReportKind, Side};
+use super::prints::Prints;
 use super::queue::Place;
 use super::touch::Touch;
 use crate::book::Book;
@@ -73,6 +75,7 @@ pub(super) struct Stand {
     /// Buys and sells.
     pub own: [Own; 2],
     pub consumed: Consumed,
+    prints: Prints,
     requests: VecDeque<Sent>,
     last_entry_ns: i64,
 }
@@ -113,6 +116,7 @@ impl Stand {
             idle: 0,
             own: [Own::default(); 2],
             consumed: Consumed::default(),
+            prints: Prints::default(),
             requests: VecDeque::new(),
             last_entry_ns: i64::MIN,
         }
@@ -177,8 +181,12 @@ impl Stand {
             if row_ns <= request_ns {
                 let Some((at_ns, message, first)) = source.pop() else { return };
                 let moment = Moment { at_ns, known_ns, pos: message.pos };
+                let rows = source.rows(first, message.rows);
                 if self.awake {
-                    self.message(source.rows(first, message.rows), desk, moment, i);
+                    self.message(rows, desk, moment, i);
+                }
+                if matches!(rows[0].kind(), RowKind::BuyTrade | RowKind::SellTrade) {
+                    rows.iter().for_each(|row| self.prints.push(at_ns, row.qty));
                 }
             } else if let Some(sent) = self.requests.pop_front() {
                 let moment = Moment { at_ns: sent.at_ns, known_ns, pos };
@@ -218,6 +226,10 @@ impl Stand {
 
     fn request(&mut self, sent: Sent, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let found = desk.find(sent.id);
+        if let (Asked::New, Some(at)) = (&sent.asked, found) {
+            let (quote, volume) = (self.quote(desk), self.prints.volume(moment.at_ns));
+            desk.orders[at].way.arrived(quote, moment.at_ns, volume);
+        }
         match (sent.asked, found) {
             (Asked::New, Some(at)) if sent.too_many => {
                 self.end(at, ReportKind::Rejected, Reason::OrderRate, desk, moment, i);
@@ -263,10 +275,26 @@ impl Stand {
         }
     }
 
+    /// The order is met. Returns whether it is done.
+    pub fn fill(&mut self, met: Met, desk: &mut Desk, moment: Moment, i: &Instrument) -> bool {
+        let against = (self.quote(desk), self.prints.median(moment.at_ns));
+        desk.fill(met, against, moment, i)
+    }
+
+    /// The best that stands here, as the rules see it.
+    fn quote(&self, desk: &Desk) -> Quote {
+        match desk.rules.exchange {
+            Exchange::Shared if self.live => Quote::of(&self.book),
+            Exchange::Shared => Quote::NONE,
+            Exchange::NoPartial | Exchange::Partial => Quote::at(&self.book, self.touch.bid, self.touch.ask),
+        }
+    }
+
     /// The order waits in the book, behind what is displayed.
     pub fn rest(&mut self, at: usize, place: Place, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &mut desk.orders[at];
         (order.resting, order.place) = (true, place);
+        order.way.rested(order.ahead());
         desk.report(at, ReportKind::Accepted, Reason::None, moment, i);
         self.count_own(desk);
     }
@@ -309,9 +337,9 @@ impl Stand {
         to_f64(qty, i.qty_precision)
     }
 
-    /// The process started again: requests on their way are lost, and nothing is known of the book.
+    /// The process started again: requests on their way are lost, and nothing is known of the book. What was printed was printed.
     pub fn restart(&mut self) {
-        *self = Stand::new(self.index);
+        *self = Stand { prints: std::mem::take(&mut self.prints), ..Stand::new(self.index) };
     }
 }
 
