@@ -191,7 +191,7 @@ def test_verbose_tells_what_happens_and_quiet_nothing(control_url: str, tmp_path
 
 def test_an_unreachable_venue_is_one_line(tmp_path: Path) -> None:
     assert "nothing answers there" in tickerml(tmp_path, "run", "--at", "http://127.0.0.1:9/control", code=1)
-    assert "not a control URL" in tickerml(tmp_path, "collect", "--at", "localhost", code=1)
+    assert "is no control URL" in tickerml(tmp_path, "collect", "--at", "localhost", code=2)
 
 
 def test_venue_serve_says_where_and_stops(tmp_path: Path) -> None:

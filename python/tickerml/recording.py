@@ -78,8 +78,7 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
     name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
     recorded = Recorded(name, pinned, _checkpoint(place.data, name, pinned) if resumed else None)
     venues = build.venue_feeds(config, place.addresses)
-    missing = [v["venue"] for v in venues if place.addresses and v["venue"] not in place.addresses]
-    if missing:
+    if place.addresses is not None and (missing := [v["venue"] for v in venues if v["venue"] not in place.addresses]):
         raise TickerError(f"the venue at {asked.at} does not serve {', '.join(missing)}; name others with --instrument")
     record = build.record(config, {**pinned, "run": name, "source": place.source}, venues)
     carried = _carried(place, asked, name, record["instruments"])

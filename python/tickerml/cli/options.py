@@ -11,7 +11,18 @@ import click
 if TYPE_CHECKING:
     from tickerml.config import Loaded
 
-__all__ = ["AMOUNT", "DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "STEP", "Globals", "common", "globals_of"]
+__all__ = [
+    "AMOUNT",
+    "CONTROL_URL",
+    "DURATION",
+    "INSTRUMENT",
+    "SECOND_SIGNAL",
+    "SETTING",
+    "STEP",
+    "Globals",
+    "common",
+    "globals_of",
+]
 
 SECOND_SIGNAL = 130
 """Exit code of an interrupt that drains nothing: 128 + SIGINT."""
@@ -154,6 +165,29 @@ class InstrumentId(click.ParamType[str]):
         return str(value)
 
 
+class ControlUrl(click.ParamType[str]):
+    """`http://host:port/path`, as `tickerml venue serve` prints it."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself; whether anything answers there is asked later."""
+        from urllib.parse import urlsplit
+
+        text = str(value)
+        try:
+            parts = urlsplit(text)
+            fits = re.fullmatch(r"http://[^\s/?#@]+(/[^\s?#]*)?", text) and parts.hostname and parts.port != 0
+            fits = fits and not parts.netloc.endswith(":")
+        except ValueError:
+            fits = False
+        if not fits:
+            self.fail(
+                f"{text!r} is no control URL; give the control_url that `tickerml venue serve` prints", param, ctx
+            )
+        return text
+
+
 class DecimalText(click.ParamType[str]):
     """A decimal number; the value is its text, exact."""
 
@@ -174,6 +208,7 @@ class DecimalText(click.ParamType[str]):
 
 STEP = DecimalText(above_zero=True)
 AMOUNT = DecimalText(above_zero=False)
+CONTROL_URL = ControlUrl()
 DURATION = Duration()
 SETTING = Setting()
 INSTRUMENT = InstrumentId()

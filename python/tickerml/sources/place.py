@@ -34,20 +34,20 @@ class Place:
     Attributes
     ----------
     source : `venue` or `loopback`.
-    addresses : by venue, what replaces its configured addresses; empty for real venues.
+    addresses : by venue, what replaces its configured addresses; None for real venues.
     """
 
     data: Path
     source: str
-    addresses: Mapping[str, Mapping[str, Any]]
+    addresses: Mapping[str, Mapping[str, Any]] | None
 
 
 def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
     """What a demo or the venue at a control URL offers, where no instrument was named; empty for real venues."""
     if asked.demo:
         return tuple(loaded.config.exchanges.demo.instruments)
-    if asked.at:
-        from tickerml.sources.venue import ask
+    if asked.at is not None:
+        from tickerml.sources.control import ask
 
         return tuple(f"{row['venue']}:{symbol}" for row in ask(asked.at)["venues"] for symbol in row["symbols"])
     return ()
@@ -67,14 +67,14 @@ def place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
             yield _at(urls["control_url"], data / "demo")
         finally:
             venue.stop()
-    elif asked.at:
+    elif asked.at is not None:
         yield _at(asked.at, data / "demo")
     else:
-        yield Place(data, "venue", {})
+        yield Place(data, "venue", None)
 
 
 def _at(control_url: str, data: Path) -> Place:
-    from tickerml.sources.venue import ask
+    from tickerml.sources.control import ask
 
     info = ask(control_url)
     channels = _recorded_channels(info.get("recorded_streams", []))

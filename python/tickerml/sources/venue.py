@@ -1,4 +1,4 @@
-"""The exchange on loopback: started here for a demo, served for others, asked by its control URL."""
+"""The exchange on loopback, served for others: `tickerml venue serve`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ import re
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
-from tickerml.errors import ConfigError, DeadlineError, NotFoundError, TickerError
+from tickerml.errors import ConfigError, NotFoundError
 from tickerml.signals import Stopping
 
-__all__ = ["ask", "market_config", "serve"]
+__all__ = ["market_config", "serve"]
 
 WAIT_S = 3600.0
 """One wait for the end; a signal ends it by stopping the venue."""
 
-CONTROL_TIMEOUT_S = 10.0
-ANSWER_BYTES_MAX = 1 << 20
 DECIMALS = ("price", "tick", "lot", "min_notional")
 
 
@@ -81,29 +77,6 @@ def market_config(
     else:
         config["speed"] = speed
     return {**config, **{key: value for key, value in more.items() if value is not None}}
-
-
-def ask(control_url: str, path: str = "/info") -> dict[str, Any]:
-    """What a venue's control URL says.
-
-    Raises
-    ------
-    TickerError, DeadlineError
-    """
-    parts = urlsplit(control_url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise TickerError(f"--at {control_url}: not a control URL; give the one that `tickerml venue serve` printed")
-    client = HTTPConnection(parts.hostname, parts.port, timeout=CONTROL_TIMEOUT_S)
-    try:
-        client.request("GET", parts.path.rstrip("/") + path)
-        found = json.loads(client.getresponse().read(ANSWER_BYTES_MAX))
-    except TimeoutError:
-        raise DeadlineError(f"--at {control_url}: no answer within {CONTROL_TIMEOUT_S:.0f} s") from None
-    except (OSError, HTTPException, ValueError) as e:
-        raise TickerError(f"--at {control_url}: nothing answers there ({e}); does `tickerml venue serve` run?") from e
-    finally:
-        client.close()
-    return dict(found)
 
 
 def _placed(problem: str, market: Path | None) -> str:
