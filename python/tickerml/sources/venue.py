@@ -37,8 +37,6 @@ def serve(config: dict[str, Any], market: Path | None = None, *, as_json: bool) 
         urls = json.loads(server.start())
     except ConfigError as e:
         raise ConfigError([_placed(problem, market) for problem in e.problems]) from None
-    text = json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items())
-    click.echo(text)
     stopped = threading.Event()
 
     def stop(_: str) -> None:
@@ -46,6 +44,7 @@ def serve(config: dict[str, Any], market: Path | None = None, *, as_json: bool) 
         server.stop()
 
     with Stopping(stop):
+        click.echo(json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items()))
         while not stopped.is_set() and not server.wait(WAIT_S):
             pass
     server.stop()
