@@ -1,5 +1,6 @@
 """What the commands share: the global options, which stand before or after a command, and a few parameter types."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ __all__ = [
     "AMOUNT",
     "CONTROL_URL",
     "DURATION",
+    "I64_MAX",
     "INSTRUMENT",
     "SECOND_SIGNAL",
     "SETTING",
     "STEP",
+    "FiniteRange",
     "Globals",
     "common",
     "globals_of",
@@ -28,6 +31,10 @@ SECOND_SIGNAL = 130
 """Exit code of an interrupt that drains nothing: 128 + SIGINT."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+DURATION_DAYS_MAX = 36_500
+"""A century; what waits for it counts in 64-bit nanoseconds."""
+
+I64_MAX = 2**63 - 1
 UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -131,11 +138,14 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds, above zero."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value))
+        """Seconds, above zero and at most a century."""
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?", str(value))
         if not found or float(found[1]) == 0:
             self.fail(f"{value!r} is no duration; write it like 90s, 5m, 2h or 1d", param, ctx)
-        return float(found[1]) * UNIT_S[found[2] or "s"]
+        seconds = float(found[1]) * UNIT_S[found[2] or "s"]
+        if seconds > DURATION_DAYS_MAX * UNIT_S["d"]:
+            self.fail(f"{value!r} is more than {DURATION_DAYS_MAX}d; leave it out to go on until Ctrl-C", param, ctx)
+        return seconds
 
 
 class Setting(click.ParamType[tuple[str, str]]):
@@ -188,6 +198,17 @@ class ControlUrl(click.ParamType[str]):
         return text
 
 
+class FiniteRange(click.FloatRange):
+    """A range of numbers: `nan` lies in none, though no bound refuses it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A finite number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 class DecimalText(click.ParamType[str]):
     """A decimal number; the value is its text, exact."""
 
@@ -199,7 +220,7 @@ class DecimalText(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text itself."""
         text = str(value)
-        if not re.fullmatch(r"\d{1,10}(\.\d{1,8})?", text):
+        if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,8})?", text):
             self.fail(f"{text!r} is no decimal with at most 8 places; write it like 0.01", param, ctx)
         if self._above_zero and not float(text):
             self.fail(f"{text!r} must be above zero", param, ctx)

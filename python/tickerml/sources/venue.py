@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tickerml.errors import ConfigError, NotFoundError
 from tickerml.signals import Stopping
 
+if TYPE_CHECKING:
+    from tickerml.config.yaml_file import YamlFile
+
 __all__ = ["market_config", "serve"]
 
 WAIT_S = 3600.0
 """One wait for the end; a signal ends it by stopping the venue."""
+
+RANGES = {"port": (0, 65_535), "seed": (0, 2**63 - 1), "speed": (Decimal("1e-9"), 1000)}
+"""Numbers at the top of a market file, as `tickerml_venue::config` takes them."""
 
 DECIMALS = ("price", "tick", "lot", "min_notional")
 
@@ -51,9 +57,9 @@ def serve(config: dict[str, Any], market: Path | None = None, *, as_json: bool) 
 
 
 def market_config(
-    market: Path | None, recordings: Sequence[Path], instrument: str | None, *, speed: float, **more: Any
+    market: Path | None, recordings: Sequence[Path], instrument: str | None, *, speed: float | None, **more: Any
 ) -> dict[str, Any]:
-    """The configuration of `_native.Venue`: a YAML file's, with the command's flags on top.
+    """The configuration of `_native.Venue`: a YAML file's, with the command's flags on top; None was not given.
 
     Raises
     ------
@@ -69,13 +75,26 @@ def market_config(
         file = read_yaml(market)
         if file.problems:
             raise ConfigError(file.problems)
+        if wrong := list(_out_of_range(file)):
+            raise ConfigError(wrong)
         config = _texts(file.data)
+    flags = {"speed": speed, **more}
+    given_flags = {key: value for key, value in flags.items() if value is not None}
     if recordings:
-        files = [str(path) for path in recordings]
-        config["recording"] = {"files": files, "instrument": instrument, "speed": speed}
-    else:
-        config["speed"] = speed
-    return {**config, **{key: value for key, value in more.items() if value is not None}}
+        of = {"files": [str(path) for path in recordings], "instrument": instrument}
+        speed_of = {"speed": given_flags.pop("speed")} if "speed" in given_flags else {}
+        config["recording"] = {**of, **speed_of}
+    return {**config, **given_flags}
+
+
+def _out_of_range(file: YamlFile) -> Iterator[str]:
+    """The numbers of a market file that do not fit, with their lines: the venue says what was wrong, not which."""
+    for key, (low, high) in RANGES.items():
+        value = file.data.get(key, high)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole or (key == "speed" and isinstance(value, Decimal))) or not low <= value <= high:
+            wanted = "a number above 0, at most 1000" if key == "speed" else f"a whole number from {low} to {high}"
+            yield f"{file.path}:{file.lines[key,]} {key}: {value} does not fit; write {wanted}"
 
 
 def _placed(problem: str, market: Path | None) -> str:
