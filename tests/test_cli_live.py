@@ -97,7 +97,7 @@ def test_replay_writes_fills_and_orders_and_nothing_under_data(recorded: tuple[P
     assert len(fills.read_text().splitlines()) == result["fills"] + 1
     assert orders.stat().st_size > 0
     assert sorted(p for p in data.rglob("*")) == before
-    assert ".csv or .parquet" in tickerml(data, "replay", run, "--fills", "x.txt", code=1)
+    assert ".csv nor .parquet" in tickerml(data, "replay", run, "--fills", "x.txt", code=2)
 
 
 def test_convert_then_backtest_by_run_folder_and_glob(recorded: tuple[Path, str]) -> None:

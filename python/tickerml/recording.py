@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.config import build
-from tickerml.errors import DeadlineError, TickerError
+from tickerml.errors import DeadlineError, NotFoundError, TickerError
 from tickerml.notes import noted
 from tickerml.signals import Stopping
 from tickerml.sources.place import Asked, Place
@@ -38,6 +39,9 @@ END = 2**63 - 1
 
 WATCH_S = 0.25
 """How often it is looked whether the feed has ended by itself, or has given up a venue."""
+
+NO_SYMBOL = re.compile(r"(\w+): the venue has no symbol ([^;]+);")
+"""How a feed says that what it was asked for is not listed: not a failure of the venue, but something not found."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,7 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
     name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
     recorded = Recorded(name, pinned, _checkpoint(place.data, name, pinned) if resumed else None)
     venues = build.venue_feeds(config, place.addresses)
-    if place.addresses is not None and (missing := [v["venue"] for v in venues if v["venue"] not in place.addresses]):
-        raise TickerError(f"the venue at {asked.at} does not serve {', '.join(missing)}; name others with --instrument")
+    _check_served(place, venues)
     record = build.record(config, {**pinned, "run": name, "source": place.source}, venues)
     carried = _carried(place, asked, name, record["instruments"])
     config_json = {
@@ -98,12 +101,32 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
             with _telling(feed), noted(feed):
                 yield feed, recorded
             _end(feed)
-        except BaseException:
+        except BaseException as error:
             feed.leave()
             with suppress(TickerError):
                 feed.join(STOP_S_MAX)
             _warn(f"run {name} is not ended: the same command goes on with it, --new starts another")
+            if unknown := NO_SYMBOL.match(str(error)):
+                raise _no_symbol(*unknown.groups()) from None
             raise
+
+
+def _check_served(place: Place, venues: list[dict[str, Any]]) -> None:
+    """What is on loopback says beforehand what it serves."""
+    if place.addresses is None:
+        return
+    has = [f"{name}:{symbol}" for name, row in place.addresses.items() for symbol in row["symbols"]]
+    asked = [f"{venue['venue']}:{symbol}" for venue in venues for symbol in venue["symbols"]]
+    if missing := [instrument for instrument in asked if instrument not in has]:
+        what = f"{', '.join(missing)}: not served by {place.name}"
+        raise NotFoundError(f"{what}, which has {', '.join(has)}; name what it has with --instrument")
+
+
+def _no_symbol(venue: str, symbols: str) -> NotFoundError:
+    return NotFoundError(
+        f"{venue}: the venue has no symbol {symbols}; write it as the venue does, like BTCUSDT, in --instrument or in"
+        f" venues.{venue}.instruments of exchanges_config.yaml"
+    )
 
 
 def _end(feed: Any) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "DURATION",
     "I64_MAX",
     "INSTRUMENT",
+    "ROWS_FILE",
     "SECOND_SIGNAL",
     "SETTING",
     "STEP",
@@ -35,6 +36,7 @@ DURATION_DAYS_MAX = 36_500
 """A century; what waits for it counts in 64-bit nanoseconds."""
 
 I64_MAX = 2**63 - 1
+ROWS_ENDINGS = (".csv", ".parquet")
 UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -198,6 +200,22 @@ class ControlUrl(click.ParamType[str]):
         return text
 
 
+class RowsFile(click.Path):
+    """A file that rows are written to: its ending says how."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        path = super().convert(value, param, ctx)
+        if Path(str(value)).suffix not in ROWS_ENDINGS:
+            self.fail(f"{str(value)!r} ends with neither {' nor '.join(ROWS_ENDINGS)}; give it one of them", param, ctx)
+        return path
+
+
 class FiniteRange(click.FloatRange):
     """A range of numbers: `nan` lies in none, though no bound refuses it."""
 
@@ -231,5 +249,6 @@ STEP = DecimalText(above_zero=True)
 AMOUNT = DecimalText(above_zero=False)
 CONTROL_URL = ControlUrl()
 DURATION = Duration()
+ROWS_FILE = RowsFile()
 SETTING = Setting()
 INSTRUMENT = InstrumentId()

@@ -35,11 +35,13 @@ class Place:
     ----------
     source : `venue` or `loopback`.
     addresses : by venue, what replaces its configured addresses; None for real venues.
+    name : what serves it, for people.
     """
 
     data: Path
     source: str
     addresses: Mapping[str, Mapping[str, Any]] | None
+    name: str
 
 
 def served(loaded: Loaded, asked: Asked) -> tuple[str, ...]:
@@ -64,21 +66,21 @@ def place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
         venue = _native.Venue(json.dumps({"port": 0, "seed": loaded.config.execution.seed}))
         urls = json.loads(venue.start())
         try:
-            yield _at(urls["control_url"], data / "demo")
+            yield _at(urls["control_url"], data / "demo", "the demo")
         finally:
             venue.stop()
     elif asked.at is not None:
-        yield _at(asked.at, data / "demo")
+        yield _at(asked.at, data / "demo", f"the venue at {asked.at}")
     else:
-        yield Place(data, "venue", None)
+        yield Place(data, "venue", None, "the venues")
 
 
-def _at(control_url: str, data: Path) -> Place:
+def _at(control_url: str, data: Path, name: str) -> Place:
     from tickerml.sources.control import ask
 
     info = ask(control_url)
     channels = _recorded_channels(info.get("recorded_streams", []))
-    return Place(data, "loopback", {str(row["venue"]): {**row, **channels} for row in info["venues"]})
+    return Place(data, "loopback", {str(row["venue"]): {**row, **channels} for row in info["venues"]}, name)
 
 
 def _recorded_channels(streams: list[str]) -> dict[str, list[str]]:
