@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tickerml.errors import TickerError
-from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
+from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text, order_ids
 
 FILLS: Final = (
     "ts_event_ns", "ts_recv_ns", "instrument", "order_id", "side", "px", "qty", "maker", "fee_quote", "ahead_qty",
@@ -61,9 +61,9 @@ class OrdersFile:
         for report in view.reports:
             head = (report.ts_ns, self._infos[report.instrument].id, report.order_id, report.tag, report.kind)
             self._table.add((*head, *self._numbers(report, report.leaves), report.reason))
-        for intent in approved:
+        for intent, order_id in zip(approved, order_ids(approved), strict=True):
             event = f"sent_{INTENT_KINDS[intent.kind]}"
-            head = (view.ts_ns, self._infos[intent.instrument].id, intent.order_id, intent.tag, event)
+            head = (view.ts_ns, self._infos[intent.instrument].id, order_id, intent.tag, event)
             self._table.add((*head, *self._numbers(intent, intent.qty), ""))
 
     def _numbers(self, what: Any, leaves: int) -> tuple[str, str, str, str]:

@@ -18,7 +18,7 @@ from time import monotonic, sleep
 from typing import Any, Final, NamedTuple
 
 from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
+from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text, order_ids
 from tickerml.sinks.base import TIMED_NS
 from tickerml.sinks.store import Step, Store, disk_full
 
@@ -137,10 +137,10 @@ class Ledger:
                 *self._what(report.instrument, report.side, report.px, report.qty),
                 self._qty(report.instrument, report.leaves), report.reason,
             )  # fmt: skip
-        for intent in approved:
+        for intent, order_id in zip(approved, order_ids(approved), strict=True):
             n += 1
             yield "orders", n, (
-                view.pos, view.pos, view.ts_ns, "sent_" + INTENT_KINDS[intent.kind], intent.order_id, intent.tag,
+                view.pos, view.pos, view.ts_ns, "sent_" + INTENT_KINDS[intent.kind], order_id, intent.tag,
                 *self._what(intent.instrument, intent.side, intent.px, intent.qty),
                 self._qty(intent.instrument, intent.qty), "",
             )  # fmt: skip

@@ -30,13 +30,14 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
     return _native.Session.replay(tape, settings_json(config), batch_events=batch_events, allow_damage=allow_damage)
 
 
-def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> Any:
-    """A session over event files; its order is (ts_recv, argument, pos)."""
+def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> tuple[Any, int]:
+    """A session over event files, whose order is (ts_recv, argument, pos), and how many events they hold."""
     from tickerml import _native
     from tickerml.sinks.events import EventChunks
 
     chunks = EventChunks(files)
     try:
-        return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+        session = _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+        return session, chunks.events
     finally:
         chunks.close()
