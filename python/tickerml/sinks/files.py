@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from tickerml.errors import TickerError
 from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text, order_ids
+from tickerml.writing import writing
 
 FILLS: Final = (
     "ts_event_ns", "ts_recv_ns", "instrument", "order_id", "side", "px", "qty", "maker", "fee_quote", "ahead_qty",
@@ -78,15 +79,19 @@ class OrdersFile:
 
 class _Csv:
     def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
+        self._path = path
+        with writing(path):
+            self._file = path.open("w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(names)
+        self.add(names)
 
     def add(self, row: Sequence[Any]) -> None:
-        self._writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
+        with writing(self._path):
+            self._writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
 
     def close(self) -> None:
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
 
 
 class _Parquet:
@@ -96,8 +101,10 @@ class _Parquet:
 
         whole = ("ts_event_ns", "ts_recv_ns", "ts_ns", "order_id", "tag")
         types: dict[str, Any] = {"maker": pa.bool_(), **dict.fromkeys(whole, pa.int64())}
+        self._path = path
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        with writing(path):
+            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Sequence[Any]] = []
 
     def add(self, row: Sequence[Any]) -> None:
@@ -107,14 +114,16 @@ class _Parquet:
 
     def close(self) -> None:
         self._flush()
-        self._writer.close()
+        with writing(self._path):
+            self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
 
         columns = [[row[k] for row in self._rows] for k in range(len(self._schema))]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        with writing(self._path):
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._rows.clear()
 
 

@@ -212,7 +212,8 @@ class Ledger:
         except sqlite3.IntegrityError as error:
             self._fail(UnsoundDataError(f"ledger: a row is there already: {error}"))
         except sqlite3.Error as error:
-            self._fail(TickerError(f"ledger: {error}"))
+            what = "disk full; free some space, then the same command goes on" if disk_full(error) else error
+            self._fail(TickerError(f"ledger: {what}"))
         except BaseException as error:
             self._fail(error)
         finally:
