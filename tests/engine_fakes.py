@@ -174,7 +174,7 @@ class FakeSession:
 
     def submit(self, approved: Sequence[Intent], refused: Sequence[Refused], state: bytes) -> list[int]:
         self.submitted.append((approved, refused, state))
-        return []
+        return [intent.order_id or 1 + n for n, intent in enumerate(approved)]
 
 
 class ApproveAll:

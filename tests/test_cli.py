@@ -117,6 +117,9 @@ def test_every_option_of_the_contract_exists(command: str, options: str, capsys:
         ("collect", "--duration", "0s"),
         ("backtest", "x"),
         ("venue", "serve", "--recording", __file__),
+        ("replay", "x", "--fills", "f.txt"),
+        ("replay", "x", "--orders", "f"),
+        ("replay", "x", "--fills", "f.csv", "--orders", "./f.csv"),
     ],
     ids=" ".join,
 )
@@ -127,6 +130,16 @@ def test_usage_mistakes_exit_2_with_one_line(
     assert (code, out) == (2, "")
     assert err.count("\n") == 1, err
     assert "--help" in err
+
+
+def test_an_input_is_not_written_over(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "x.parquet").write_bytes(b"PAR1")
+    (place / "y.parquet").symlink_to("x.parquet")
+    words = ("backtest", "x.parquet", "--policy", "hold")
+    for option, name in (("--fills", "x.parquet"), ("--orders", "y.parquet")):
+        code, _, err = call(capsys, *words, option, name)
+        assert (code, err.count("\n")) == (2, 1), err
+    assert (place / "x.parquet").read_bytes() == b"PAR1"
 
 
 @pytest.mark.parametrize(("option", "value"), [("--tick", "0"), ("--lot", "tiny"), ("--min-notional", "-1")])

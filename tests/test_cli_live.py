@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from commands import COMMAND, Running, serving, tickerml
 
@@ -95,9 +96,12 @@ def test_replay_writes_fills_and_orders_and_nothing_under_data(recorded: tuple[P
     )
     result = tickerml(data, *words)
     assert len(fills.read_text().splitlines()) == result["fills"] + 1
-    assert orders.stat().st_size > 0
+    rows = pq.read_table(orders).to_pylist()
+    sent = {row["order_id"] for row in rows if row["event"].startswith("sent_")}
+    assert 0 not in sent
+    assert {row["order_id"] for row in rows} == sent, "every report is of an order that was sent"
     assert sorted(p for p in data.rglob("*")) == before
-    assert ".csv or .parquet" in tickerml(data, "replay", run, "--fills", "x.txt", code=1)
+    assert ".csv nor .parquet" in tickerml(data, "replay", run, "--fills", "x.txt", code=2)
 
 
 def test_convert_then_backtest_by_run_folder_and_glob(recorded: tuple[Path, str]) -> None:
@@ -110,6 +114,7 @@ def test_convert_then_backtest_by_run_folder_and_glob(recorded: tuple[Path, str]
     for events in (run, str(data / "demo" / "events"), made["events"]):
         result = tickerml(data, "backtest", events, "--policy", "grid")
         assert (result["rows"], result["orders"] > 0) == (made["rows"], True)
+        assert 0 < result["events"] <= tickerml(data, "replay", run, "--policy", "hold")["events"]
         digests.add(result["digest"])
     assert len(digests) == 1
 
@@ -122,6 +127,11 @@ def test_books_by_instrument_and_time(recorded: tuple[Path, str]) -> None:
     assert (book["state"], len(book["bids"]), len(book["asks"])) == ("Live", 3, 3)
     assert float(book["bids"][0][0]) < float(book["asks"][0][0])
     assert "binance_usdm:BTCUSDT" in tickerml(data, *words[:4], "binance_usdm:NOPEUSDT", code=3)
+    begin = tickerml(data, "data", "verify", run)["first_ts_recv_ns"]
+    for at in (0, begin - 1):
+        error = tickerml(data, *words, "--at", str(at), code=3)
+        assert f"this tape begins at {begin}" in error
+        assert "binance_usdm:BTCUSDT" in tickerml(data, *words[:4], "binance_usdm:NOPEUSDT", "--at", str(at), code=3)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -191,7 +201,7 @@ def test_verbose_tells_what_happens_and_quiet_nothing(control_url: str, tmp_path
 
 def test_an_unreachable_venue_is_one_line(tmp_path: Path) -> None:
     assert "nothing answers there" in tickerml(tmp_path, "run", "--at", "http://127.0.0.1:9/control", code=1)
-    assert "not a control URL" in tickerml(tmp_path, "collect", "--at", "localhost", code=1)
+    assert "is no control URL" in tickerml(tmp_path, "collect", "--at", "localhost", code=2)
 
 
 def test_venue_serve_says_where_and_stops(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ OUT_OF_RANGE = [
     ("execution", ("step_ms",), True, "a whole number"),
     ("execution", ("maker_bps", "binance_spot"), 100_000, "basis points: 10 means 0.1 %"),
     ("execution", ("entry_ms", "binance_us"), -1, "greater than or equal to 0"),
-    ("execution", ("taker_bps", "binance_us"), 7.55555, "fewer decimals (basis points"),
+    ("execution", ("taker_bps", "binance_us"), 7.55555, "at most 4 decimals (basis points"),
     ("execution", ("depth",), 10, "known here: 20"),
     ("execution", ("clock",), "fixed:soon", "fixed: and a number of nanoseconds"),
     ("execution", ("queue",), "risk_avers", "did you mean risk_averse?"),

@@ -159,6 +159,31 @@ def ledger(data: Path, name: str, query: str) -> list[Any]:
         return db.execute(query).fetchall()
 
 
+# ---- symbols that are not there --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["binance_spot:NOPE", "binance_us:BTCUSDT"])
+def test_what_a_venue_on_loopback_does_not_serve_is_not_found(named: str, control_url: str, tmp_path: Path) -> None:
+    for where in (("--at", control_url), ("--demo",)):
+        error = tickerml(tmp_path, "run", *where, "--instrument", named, "--duration", "1s", code=3)
+        assert error.count("\n") == 1
+        assert named in error
+        assert "binance_spot:BTCUSDT" in error, "it says what there is"
+        assert "None" not in error
+        assert not (tmp_path / "demo").exists(), "nothing was begun"
+
+
+@pytest.mark.parametrize("command", ["run", "collect"])
+def test_a_symbol_that_the_exchange_does_not_list_is_not_found(command: str, control_url: str, tmp_path: Path) -> None:
+    host = control_url.removesuffix("/control")
+    venue = {"TICKERML__EXCHANGES__VENUES__BINANCE_SPOT__WS_URL": f"{host.replace('http', 'ws')}/{SPOT}",
+             "TICKERML__EXCHANGES__VENUES__BINANCE_SPOT__REST_URL": f"{host}/{SPOT}"}  # fmt: skip
+    error = tickerml(tmp_path, command, "--instrument", f"{SPOT}:NOPE", "--duration", "20s", code=3, **venue)
+    last = error.splitlines()[-1]
+    assert "has no symbol NOPE" in last
+    assert "venues.binance_spot.instruments of exchanges_config.yaml" in last
+
+
 # ---- an end before the first frame -----------------------------------------------------------------------------------
 
 

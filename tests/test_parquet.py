@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tape_reader import CONFIG, CONNECT, EPOCH, FRAME, INSTRUMENT, STOP
 from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import CANCEL, COLUMNS, EVENT_FILE, POST_ONLY, UNDEF_I64, Columns, Intent
+from tickerml.schema import CANCEL, COLUMNS, EVENT_FILE, POST_ONLY, UNDEF_I64, Columns, Intent, Sent
 from tickerml.sinks import parquet
-from tickerml.sinks.events import EventChunks, EventFile, read_events
+from tickerml.sinks.events import EventChunks, EventFile, count_events, read_events
 from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
 from tickerml.sinks.parquet import EventFiles, Segment, read_manifest
 
@@ -324,3 +324,21 @@ def test_fills_and_orders_as_csv_and_parquet(tmp_path: Path) -> None:
     with pytest.raises(TickerError, match=r"\.csv or \.parquet"):
         FillsFile(tmp_path / "f.txt", [Info()])
     assert json.dumps(kept)
+
+
+def test_what_was_sent_has_the_order_that_it_makes(tmp_path: Path) -> None:
+    sink = OrdersFile(tmp_path / "orders.csv", [Info()])
+    approved = Sent([Intent(POST_ONLY, 0, 1, 99_000, 5), Intent(CANCEL, 0, 1, 0, 0, 7, 3)], (12, 3))
+    sink.write(view(), approved, (), None)
+    sink.close()
+    assert [row["order_id"] for row in csv.DictReader((tmp_path / "orders.csv").read_text().splitlines())] == [
+        "12",
+        "3",
+    ]
+
+
+def test_events_are_levels_of_diffs_trades_and_best_bid_asks() -> None:
+    """Of each kind a few rows: of a snapshot and without a frame none counts, of a best bid/ask one in two."""
+    rows = [(1, 0), (2, 1), (1, 2), (2, 3), (1, 4), (3, 1), (4, 1), (5, 5), (6, 2), (7, 0), (7, 9), (8, 1), (9, 0)]
+    kind, flags = (np.array(column, dtype=np.uint8) for column in zip(*rows, strict=True))
+    assert count_events({"kind": kind, "flags": flags}) == 2 + 2 + 1

@@ -25,6 +25,22 @@ def test_the_native_version_is_the_hash_of_its_sources() -> None:
     assert f"0.1.0+{found.hexdigest()[:12]}" == _native.CODE_VERSION
 
 
+OTHERS = {
+    "__init__.py": "names", "errors.py": "words", "notes.py": "words", "progress.py": "a bar", "layout.py": "lines",
+    "screen.py": "the terminal", "signals.py": "STOP is on the tape", "recording.py": "the feed, all on the tape",
+    "writing.py": "words", "version.py": "this", "doctor.py": "this machine", "cli": "options",
+    "config": "values, which have their own hash", "sources": "where files and venues are",
+}  # fmt: skip
+"""What cannot change a decision, and why: a new module must be judged before it goes to either list."""
+
+
+def test_every_module_was_judged() -> None:
+    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    known = (*DECIDING, *OTHERS)
+    assert [name for name in sorted(found) if not any(name == k or name.startswith(f"{k}/") for k in known)] == []
+    assert [name for name in known if not (PACKAGE / name).exists()] == []
+
+
 def test_each_module_that_decides_changes_the_version_and_no_other_does(tmp_path: Path) -> None:
     copy = tmp_path / "tickerml"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("*.so", "__pycache__"))

@@ -11,25 +11,28 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tickerml.errors import ConfigError
+from tickerml.errors import ConfigError, UnsoundDataError
 from tickerml.schema import View
-from tickerml.sinks.store import last_account
+from tickerml.sinks.committed import committed
 from tickerml.sources.runs import newest_first
 
 __all__ = ["account", "check_known", "check_listed", "newest"]
 
 
+MEND: Final = "put it back from a copy, or start afresh with --new"
+
+
 def account(run: str, session: Any, desk: Any) -> Callable[[View], str]:
-    """What a ledger keeps of a run's account at a view, as text."""
+    """What a ledger keeps of a run's account at a view, as text that `newest` proves."""
 
     def at(view: View) -> str:
         found = {
             "source_run": run, "digest": session.digest, "view": view.index, "pos": view.pos, "ts_ns": view.ts_ns,
             "portfolio": desk.portfolio.carry(), "risk": desk.risk.carry(),
         }  # fmt: skip
-        return json.dumps(found, separators=(",", ":"))
+        return _text({**found, "sha256": _seal(found)})
 
     return at
 
@@ -41,13 +44,47 @@ def newest(data: Path, command: str, source: str, run: str) -> dict[str, Any] | 
     ----------
     source : `venue` or `loopback`: money made on loopback is not carried to a real venue.
     run : the new run, which is not asked.
+
+    Raises
+    ------
+    UnsoundDataError
+        When the newest account is damaged: an older one would give back money that was lost and close a breaker.
     """
     for info in newest_first(data):
-        if info["run"] != run and (info.get("command"), info.get("source")) == (command, source):
-            text = last_account(data / "runs" / info["run"] / "ledger.sqlite", info["run"])
-            if text:
-                return dict(json.loads(text))
+        name = info["run"]
+        known = (info.get("command"), info.get("source")) == (command, source)
+        if name == run or not (known or "unreadable" in info):
+            continue
+        path = data / "runs" / name / "ledger.sqlite"
+        last = committed(path, name, MEND)
+        if last and last.account and "unreadable" in info:
+            raise UnsoundDataError(f"{info['unreadable']}: cannot be read, and run {name} left an account; {MEND}")
+        if last and last.account:
+            return _proved(last.account, path, name)
+        if info.get("state") == "ended":
+            raise UnsoundDataError(f"{path}: run {name} has ended, and its account is not there; {MEND}")
     return None
+
+
+def _proved(text: str, path: Path, run: str) -> dict[str, Any]:
+    try:
+        found = dict(json.loads(text))
+        seal = found.pop("sha256")
+    except (ValueError, TypeError, KeyError):
+        seal = ""
+    if not seal or seal != _seal(found):
+        raise UnsoundDataError(f"{path}: the account of run {run} is damaged; {MEND}")
+    return found
+
+
+def _seal(found: Mapping[str, Any]) -> str:
+    from tickerml import _native
+
+    return _native.sha256_hex(_text(found).encode())
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    return json.dumps(found, separators=(",", ":"))
 
 
 def check_listed(carried: Mapping[str, Any], instruments: Collection[str]) -> None:

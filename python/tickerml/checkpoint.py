@@ -12,12 +12,12 @@ import hashlib
 import json
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tickerml.schema import Intent, Refused, View
+from tickerml.sinks.committed import committed
 
 __all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "newest"]
 
@@ -55,10 +55,16 @@ def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Che
     folder : ``runs/<run>``, where the checkpoints and the ledger lie.
     tape : the run's tape folder.
     pinned : what the run is pinned to; a checkpoint of anything else is passed over.
+
+    Raises
+    ------
+    UnsoundDataError
+        When the ledger is damaged.
     """
     from tickerml import _native
 
-    view, pos = _ledger_cursor(folder / "ledger.sqlite", run)
+    mend = "move it away, and it is made again from the tape"
+    view, pos, _ = committed(folder / "ledger.sqlite", run, mend) or (-1, -1, None)
     for path in sorted(folder.glob("checkpoint-*.bin"), key=_pos_of, reverse=True):
         found = _read(path, pinned)
         if found and found.next_view <= view + 1 and found.pos <= pos and _native.tape_has(tape, found.pos):
@@ -182,18 +188,3 @@ def _read(path: Path, pinned: Mapping[str, str]) -> Checkpoint | None:
         return Checkpoint(int(head["pos"]), int(head["next_view"]), parts)
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _ledger_cursor(path: Path, run: str) -> tuple[int, int]:
-    """The last view that the ledger committed, and its record; -1 without a ledger."""
-    nothing = (-1, -1)
-    if not path.is_file():
-        return nothing
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        found = db.execute("SELECT view, pos FROM cursor WHERE run=?", (run,)).fetchone()
-    except sqlite3.DatabaseError:
-        return nothing
-    finally:
-        db.close()
-    return (int(found[0]), int(found[1])) if found else nothing

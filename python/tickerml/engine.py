@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tickerml.policy.base import Policy
-from tickerml.schema import InstrumentInfo, Intent, Refused, View
+from tickerml.schema import InstrumentInfo, Intent, Refused, Sent, View
 from tickerml.sinks.base import Sink
 
 
@@ -59,5 +59,7 @@ def run(session: Session, policy: Policy, risk: Risk, portfolio: Portfolio, sink
         portfolio.apply(view)
         wanted = policy.decide(view, portfolio) if view.cause != "stop" else NOTHING
         approved, refused = risk.check(wanted, view, portfolio)
-        session.submit(approved, refused, portfolio.state_bytes())
+        ids = session.submit(approved, refused, portfolio.state_bytes())
+        if approved:
+            approved = Sent(approved, ids)
         sinks.write(view, approved, refused, portfolio)

@@ -198,13 +198,18 @@ def backtest(
     """Runs event files."""
     from tickerml.sources.recorded import event_session
 
-    session = event_session(files, loaded.config, batch_events=batch_events)
+    session, events = event_session(files, loaded.config, batch_events=batch_events)
     sinks = _files(outputs, session.instruments, loaded.config)
     with desk(loaded.config, session.instruments, sinks, unbound=profile is not None) as traded:
         traded.trade(session)
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)
-    return {**result, "rows": rows, "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0}
+    return {
+        **result,
+        "events": events,
+        "rows": rows,
+        "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0,
+    }
 
 
 @contextmanager

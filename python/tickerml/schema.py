@@ -148,6 +148,24 @@ class Intent(NamedTuple):
     reduce_only: bool = False
 
 
+class Sent(list[Intent]):
+    """Approved intents after they were submitted.
+
+    Attributes
+    ----------
+    ids : the order that each of them makes or names.
+    """
+
+    def __init__(self, intents: Sequence[Intent], ids: Sequence[int]) -> None:
+        super().__init__(intents)
+        self.ids = ids
+
+
+def order_ids(approved: Sequence[Intent]) -> Sequence[int]:
+    """The order of each approved intent; of what was never submitted, the order that it names."""
+    return approved.ids if isinstance(approved, Sent) else [intent.order_id for intent in approved]
+
+
 class Refused(NamedTuple):
     """An intent that risk did not let through: a reason to branch on and the numbers behind it."""
 

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from tickerml.layout import flow
 from tickerml.schema import LIVE, STATES, UNDEF_I64, InstrumentInfo, Intent, Refused, View, decimal_text
 
 if TYPE_CHECKING:
@@ -26,6 +25,10 @@ MONEY_PLACES = 10**16
 
 ERROR_CHARS_MAX = 120
 """Of an error in the status line: what and where; the whole of it ends the run or is on the tape."""
+
+
+BORDER, GAP = 1, 2
+"""Characters that the table's frame takes, and that stand between two columns."""
 
 
 class Latest:
@@ -93,7 +96,7 @@ class Screen:
         console = Console(stderr=True, no_color=not self._color)
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while not self._left.wait(self._wait_s):
-                live.update(_table(*self._draw()), refresh=True)
+                live.update(_table(*self._draw(), console.width), refresh=True)
 
 
 def rows(view: View | None, instruments: Sequence[InstrumentInfo], portfolio: Any) -> list[list[str]]:
@@ -129,7 +132,7 @@ def status_line(stats: Mapping[str, Any], view: View | None, portfolio: Any, cou
         f"tape lag {stats.get('tape_lag', 0)}",
     ]
     if view is not None:
-        live = int(np.count_nonzero(np.asarray(view.state) == LIVE))
+        live = view.state.tolist().count(LIVE)
         pnl = decimal_text((portfolio.equity_e18 - portfolio.start_e18) // MONEY_PLACES, 2)
         parts[1:1] = [f"live {live}/{len(view.state)}", f"P&L {pnl}"]
         parts += [f"{name} {number}" for name, number in counts.items()]
@@ -142,15 +145,32 @@ def _short(text: str) -> str:
     return text if len(text) <= ERROR_CHARS_MAX else text[: ERROR_CHARS_MAX - 3] + "..."
 
 
-def _table(lines: list[list[str]], status: str, title: str) -> RenderableType:
+COLUMNS = ("instrument", "book", "bid", "ask", "spread", "age", "position")
+LEFT_OUT = ("age", "spread", "ask", "bid", "position")
+"""What a narrow terminal goes without, the least missed first."""
+
+
+def shown_columns(lines: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The columns of a table that fit side by side, by their places; instrument and state of the book always stay."""
+    widths = {name: max([len(name), *(len(line[n]) for line in lines)]) + GAP for n, name in enumerate(COLUMNS)}
+    for name in LEFT_OUT:
+        if sum(widths.values()) <= width:
+            break
+        del widths[name]
+    return [COLUMNS.index(name) for name in widths]
+
+
+def _table(lines: list[list[str]], status: str, title: str, width: int) -> RenderableType:
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("instrument", "book", "bid", "ask", "spread", "age", "position"):
-        table.add_column(name, justify="left" if name in ("instrument", "book") else "right", no_wrap=True)
+    shown = shown_columns(lines, width - BORDER)
+    for name in (COLUMNS[n] for n in shown):
+        table.add_column(name, justify="left" if name in ("instrument", "book") else "right", overflow="fold")
     for line in lines:
         style = "green" if line[1] == STATES[LIVE] else "yellow"
-        table.add_row(line[0], f"[{style}]{line[1]}[/]", *line[2:])
-    return Group(table, status, "Ctrl-C drains and stops")
+        table.add_row(*(Text(line[n], style=style if n == 1 else "") for n in shown))
+    return Group(table, Text(flow(status, width, gap="  ")), "Ctrl-C drains and stops")

@@ -60,11 +60,14 @@ def check() -> None:
 def init(folder: Path) -> None:
     """Write the default files, with every key explained, into FOLDER; existing files stay as they are."""
     from tickerml.config.layers import DEFAULTS, FILES
+    from tickerml.writing import writing
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     written = [name for name in FILES.values() if not (folder / name).exists()]
     for name in written:
-        (folder / name).write_bytes((DEFAULTS / name).read_bytes())
+        with writing(folder / name):
+            (folder / name).write_bytes((DEFAULTS / name).read_bytes())
     kept = [name for name in FILES.values() if name not in written]
 
     def lines() -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import AMOUNT, INSTRUMENT, STEP, common, globals_of
+from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, common, globals_of
 from tickerml.cli.output import bytes_text, emit, span_text
 
 __all__ = ["data"]
@@ -115,7 +115,7 @@ def convert(tape_or_run: str) -> None:
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
 )
 @click.option(
-    "--base-latency-ms", type=click.FloatRange(0, 60_000), default=5, show_default=True,
+    "--base-latency-ms", type=FiniteRange(0, 60_000), default=5, show_default=True,
     help="One way, of the fastest message: what the venue's clock is corrected with.",
 )  # fmt: skip
 @common
@@ -163,7 +163,9 @@ def _verify_text(result: dict[str, Any]) -> str:
 @data.command()
 @click.argument("path")
 @click.option("--instrument", type=INSTRUMENT, required=True, help="Whose book.")
-@click.option("--at", type=int, metavar="TS_NS", help="At this time, ns since 1970 UTC [the end].")
+@click.option(
+    "--at", type=click.IntRange(0, I64_MAX), metavar="TS_NS", help="At this time, ns since 1970 UTC [the end]."
+)
 @click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
 @common
 def book(path: str, instrument: str, at: int | None, depth: int) -> None:

@@ -1,5 +1,6 @@
 """What the commands share: the global options, which stand before or after a command, and a few parameter types."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +12,31 @@ import click
 if TYPE_CHECKING:
     from tickerml.config import Loaded
 
-__all__ = ["AMOUNT", "DURATION", "INSTRUMENT", "SECOND_SIGNAL", "SETTING", "STEP", "Globals", "common", "globals_of"]
+__all__ = [
+    "AMOUNT",
+    "CONTROL_URL",
+    "DURATION",
+    "I64_MAX",
+    "INSTRUMENT",
+    "ROWS_FILE",
+    "SECOND_SIGNAL",
+    "SETTING",
+    "STEP",
+    "FiniteRange",
+    "Globals",
+    "common",
+    "globals_of",
+]
 
 SECOND_SIGNAL = 130
 """Exit code of an interrupt that drains nothing: 128 + SIGINT."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+DURATION_DAYS_MAX = 36_500
+"""A century; what waits for it counts in 64-bit nanoseconds."""
+
+I64_MAX = 2**63 - 1
+ROWS_ENDINGS = (".csv", ".parquet")
 UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -120,11 +140,14 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds, above zero."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value))
+        """Seconds, above zero and at most a century."""
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?", str(value))
         if not found or float(found[1]) == 0:
             self.fail(f"{value!r} is no duration; write it like 90s, 5m, 2h or 1d", param, ctx)
-        return float(found[1]) * UNIT_S[found[2] or "s"]
+        seconds = float(found[1]) * UNIT_S[found[2] or "s"]
+        if seconds > DURATION_DAYS_MAX * UNIT_S["d"]:
+            self.fail(f"{value!r} is more than {DURATION_DAYS_MAX}d; leave it out to go on until Ctrl-C", param, ctx)
+        return seconds
 
 
 class Setting(click.ParamType[tuple[str, str]]):
@@ -154,6 +177,56 @@ class InstrumentId(click.ParamType[str]):
         return str(value)
 
 
+class ControlUrl(click.ParamType[str]):
+    """`http://host:port/path`, as `tickerml venue serve` prints it."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself; whether anything answers there is asked later."""
+        from urllib.parse import urlsplit
+
+        text = str(value)
+        try:
+            parts = urlsplit(text)
+            fits = re.fullmatch(r"http://[^\s/?#@]+(/[^\s?#]*)?", text) and parts.hostname and parts.port != 0
+            fits = fits and not parts.netloc.endswith(":")
+        except ValueError:
+            fits = False
+        if not fits:
+            self.fail(
+                f"{text!r} is no control URL; give the control_url that `tickerml venue serve` prints", param, ctx
+            )
+        return text
+
+
+class RowsFile(click.Path):
+    """A file that rows are written to: its ending says how."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        path = super().convert(value, param, ctx)
+        if Path(str(value)).suffix not in ROWS_ENDINGS:
+            self.fail(f"{str(value)!r} ends with neither {' nor '.join(ROWS_ENDINGS)}; give it one of them", param, ctx)
+        return path
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers: `nan` lies in none, though no bound refuses it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A finite number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
 class DecimalText(click.ParamType[str]):
     """A decimal number; the value is its text, exact."""
 
@@ -165,7 +238,7 @@ class DecimalText(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text itself."""
         text = str(value)
-        if not re.fullmatch(r"\d{1,10}(\.\d{1,8})?", text):
+        if not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,8})?", text):
             self.fail(f"{text!r} is no decimal with at most 8 places; write it like 0.01", param, ctx)
         if self._above_zero and not float(text):
             self.fail(f"{text!r} must be above zero", param, ctx)
@@ -174,6 +247,8 @@ class DecimalText(click.ParamType[str]):
 
 STEP = DecimalText(above_zero=True)
 AMOUNT = DecimalText(above_zero=False)
+CONTROL_URL = ControlUrl()
 DURATION = Duration()
+ROWS_FILE = RowsFile()
 SETTING = Setting()
 INSTRUMENT = InstrumentId()

@@ -1,6 +1,8 @@
 """How a command speaks: data on stdout, everything else on stderr; one JSON object with ``--json``."""
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +10,15 @@ from typing import Any
 import click
 
 from tickerml.cli.options import globals_of
+from tickerml.layout import flow
 
 __all__ = ["bytes_text", "emit", "span_text", "time_text"]
+
+GAP = "   "
+"""What stands between the parts of a line."""
+
+INDENT = 11
+"""Where the values of a summary begin."""
 
 
 def emit(result: Mapping[str, Any], lines: Callable[[], str]) -> None:
@@ -17,7 +26,16 @@ def emit(result: Mapping[str, Any], lines: Callable[[], str]) -> None:
     if globals_of().json:
         click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
-        click.echo(lines())
+        click.echo(_fitted(lines()))
+
+
+def _fitted(text: str) -> str:
+    """As it is, or on a terminal that is narrower with its lines broken where their parts end."""
+    if not sys.stdout.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    lines = text.split("\n")
+    return "\n".join(line if len(line) <= columns else flow(line, columns, gap=GAP, indent=INDENT) for line in lines)
 
 
 def bytes_text(size: int) -> str:

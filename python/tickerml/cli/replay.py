@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tickerml.cli.options import SETTING, common, globals_of
+from tickerml.cli.options import ROWS_FILE, SETTING, common, globals_of
 from tickerml.cli.output import emit
+
+if TYPE_CHECKING:
+    from tickerml.runner import Outputs
 
 __all__ = ["backtest", "replay"]
 
@@ -19,10 +22,8 @@ BATCH_EVENTS = 65_536
 
 def _engine_options(function: F) -> F:
     for option in (
-        click.option(
-            "--orders", type=click.Path(path_type=Path), help="Write one row an order event (.csv, .parquet)."
-        ),
-        click.option("--fills", type=click.Path(path_type=Path), help="Write one row a fill (.csv, .parquet)."),
+        click.option("--orders", type=ROWS_FILE, help="Write one row an order event (.csv, .parquet)."),
+        click.option("--fills", type=ROWS_FILE, help="Write one row a fill (.csv, .parquet)."),
         click.option(
             "--batch-events",
             type=click.IntRange(1, 1 << 24),
@@ -57,9 +58,9 @@ def replay(
     from tickerml.sources.lookup import find_tape
 
     given = globals_of()
+    outputs = _outputs(fills, orders)
     tape = find_tape(tape_or_run, given.data_dir())
     load = partial(config.load, given.config)
-    outputs = runner.Outputs(fills, orders)
     result = runner.replay(
         tape, load, policy=policy, sets=sets, allow_damage=allow_damage, batch_events=batch_events, outputs=outputs
     )
@@ -92,7 +93,26 @@ def backtest(
     given = globals_of()
     sets = (*PROFILES.get(profile or "", ()), *sets)
     files = find_events(events, given.data_dir())
-    outputs = runner.Outputs(fills, orders)
+    outputs = _outputs(fills, orders, *files)
     loaded = given.load(policy, sets)
     result = runner.backtest(files, loaded, profile=profile, batch_events=batch_events, outputs=outputs)
     emit(result, lambda: runner.summary_text(result))
+
+
+def _outputs(fills: Path | None, orders: Path | None, *inputs: Path) -> "Outputs":
+    """The files to write; two into one place, or one into what is read, would leave neither.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    from tickerml.runner import Outputs
+
+    taken = {path.resolve(): "an input" for path in inputs}
+    for option, path in (("--fills", fills), ("--orders", orders)):
+        if path is None:
+            continue
+        if other := taken.get(path.resolve()):
+            raise click.UsageError(f"{option} {path}: this file is {other} already; give another")
+        taken[path.resolve()] = f"that of {option}"
+    return Outputs(fills, orders)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tickerml.cli.options import DURATION, INSTRUMENT, SETTING, common, globals_of
+from tickerml.cli.options import CONTROL_URL, DURATION, INSTRUMENT, SETTING, common, globals_of
 from tickerml.cli.output import emit
 
 __all__ = ["collect", "run"]
@@ -16,7 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _live_options(function: F) -> F:
     for option in (
         click.option(
-            "--at", metavar="CONTROL_URL", help="Use the venues of a `tickerml venue serve`; data go to DATA/demo."
+            "--at",
+            type=CONTROL_URL,
+            metavar="CONTROL_URL",
+            help="Use the venues of a `tickerml venue serve`; data go to DATA/demo.",
         ),
         click.option("--resume", metavar="RUN", help="Go on with this run."),
         click.option("--new", is_flag=True, help="Start a new run with the configured balance, whatever ran before."),
@@ -54,7 +57,7 @@ def run(
     from tickerml import live
 
     _one_of(new, resume)
-    if demo and at:
+    if demo and at is not None:
         raise click.UsageError("--demo starts its own venues; --at uses others: give one")
     given = globals_of()
     asked = live.Asked("run", duration_s=duration, new=new, resume=resume, at=at, demo=demo)

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import click
 
-from tickerml.cli.options import INSTRUMENT, common, globals_of
+from tickerml.cli.options import I64_MAX, INSTRUMENT, FiniteRange, common, globals_of
 
 __all__ = ["venue"]
+
+SPEED_MAX = 1000
+"""As the venue takes it (`tickerml_venue::config`)."""
 
 
 @click.group()
@@ -27,16 +30,20 @@ def venue() -> None:
 @click.option("--instrument", type=INSTRUMENT, help="The recording's instrument.")
 @click.option(
     "--speed",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Times faster than recorded.",
+    type=FiniteRange(0, SPEED_MAX, min_open=True),
+    help="Times faster than recorded, or than the clock [the file's, else 1].",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; 0 takes a free one.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the order flow.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one [the file's, else 0].")
+@click.option("--seed", type=click.IntRange(0, I64_MAX), help="Seed of the order flow [the file's, else 1].")
 @common
 def serve(
-    *, market: Path | None, recordings: tuple[Path, ...], instrument: str | None, speed: float, port: int, seed: int
+    *,
+    market: Path | None,
+    recordings: tuple[Path, ...],
+    instrument: str | None,
+    speed: float | None,
+    port: int | None,
+    seed: int | None,
 ) -> None:
     """Serve until stopped: real sockets, Binance's dialects, faults on request through control_url."""
     from tickerml.sources.venue import market_config

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickerml.config.home import data_home, own_environment
 from tickerml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def load(
     from tickerml.config.env import env_layer
     from tickerml.config.layers import FILES, file_layers, lay_over, origins_of, recorded_layer
 
-    environ = os.environ if environ is None else environ
+    environ = own_environment() if environ is None else environ
     layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ)]
     data: dict[str, Any] = {section: {} for section in (*FILES, "secrets")}
     for layer in layers:
@@ -75,14 +75,22 @@ def load(
 
 
 def data_dir(given: Path | None, environ: Mapping[str, str] | None = None) -> Path:
-    """The data folder: ``--data``, else TICKERML_DATA, else the XDG data home."""
-    environ = os.environ if environ is None else environ
+    """The data folder: ``--data``, else TICKERML_DATA, else the XDG data home.
+
+    Raises
+    ------
+    ConfigError
+        Where none is given and nobody knows a home.
+    """
     if given is not None:
         return given
+    environ = own_environment() if environ is None else environ
     if environ.get("TICKERML_DATA"):
         return Path(environ["TICKERML_DATA"])
-    home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME", "/")) / ".local" / "share")
-    return Path(home) / "tickerml"
+    home = data_home(environ)
+    if home is None:
+        raise ConfigError(["HOME is not set, and this user has no home: give --data DIR, or set TICKERML_DATA"])
+    return home / "tickerml"
 
 
 def _configured_policy(data: dict[str, Any]) -> str:

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from tickerml.config.models import Config
 
-__all__ = ["DECIDING", "canonical", "config_hash", "effective", "settings", "settings_json", "venue_feeds"]
+__all__ = ["DECIDING", "canonical", "config_hash", "effective", "record", "settings", "settings_json", "venue_feeds"]
 
 DECIDING = ("exchanges", "execution", "risk", "model")
 """The sections that change what is recorded or decided: a run is pinned to their hash, the others may change."""
@@ -47,6 +47,26 @@ def settings(config: Config) -> dict[str, Any]:
 def settings_json(config: Config) -> str:
     """`settings` as the text that a native `Session` reads."""
     return canonical(settings(config))
+
+
+def record(config: Config, head: Mapping[str, str], venues: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The CONFIG record: everything that a replay needs to decide as the run did.
+
+    Parameters
+    ----------
+    head : the run, what it is pinned to, and its source.
+    venues : as `venue_feeds` gave them.
+    """
+    values = effective(config)
+    name = config.model.policy
+    return {
+        **head,
+        "settings": values["execution"],
+        "instruments": [f"{venue['venue']}:{symbol}" for venue in venues for symbol in venue["symbols"]],
+        "policy": {"name": name, "params": config.model.params(name)},
+        "risk": values["risk"],
+        "seed": config.execution.seed,
+    }
 
 
 def venue_feeds(config: Config, at: Mapping[str, Mapping[str, Any]] | None = None) -> list[dict[str, Any]]:

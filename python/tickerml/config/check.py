@@ -1,5 +1,6 @@
 """What pydantic found, as one line a problem: ``file:line key: what, and how to mend it``."""
 
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tickerml.config.layers import FILES, Key, did_you_mean
-from tickerml.config.models import Config, as_text
+from tickerml.config.models import VENUES, Config, as_text
 
 if TYPE_CHECKING:
     from tickerml.policy.base import Parameter
@@ -36,14 +37,19 @@ WANTED = {
     "is_instance_of": "a number",
     "decimal_type": "a number",
     "string_too_short": "text that is not empty",
-    "decimal_max_places": "fewer decimals",
 }
 """What would have been right, by pydantic's name of the error."""
 
 
 def explain(error: ValidationError, origins: Mapping[Key, str]) -> list[str]:
     """Every problem, in the order of the files' lines as far as pydantic keeps it."""
-    return [f"{origin_of(key, origins)} {_shown(key)}: {what}" for key, what in _problems(error)]
+    lines = (f"{origin_of(key, origins)} {_shown(_written(key, origins))}: {what}" for key, what in _problems(error))
+    return list(dict.fromkeys(lines))
+
+
+def _written(key: Key, origins: Mapping[Key, str]) -> Key:
+    """The key as it was written: one number that stood for every venue is one mistake."""
+    return key[:-1] if key[-1] in VENUES and key not in origins and key[:-1] in origins else key
 
 
 def origin_of(key: Key, origins: Mapping[Key, str]) -> str:
@@ -101,7 +107,8 @@ def _what(key: Key, detail: ErrorDetails) -> str:
     got = "is empty" if detail["input"] is None else f"{_quoted(key, detail['input'])} does not fit"
     if kind == "literal_error":
         return f"{got}; {did_you_mean(str(detail['input']), _choices(detail))}"
-    wanted = WANTED.get(kind) or _bound(detail["msg"])
+    places = detail.get("ctx", {}).get("decimal_places")
+    wanted = f"at most {places} decimals" if places else WANTED.get(kind) or _bound(detail["msg"])
     unit = next((unit for end, unit in UNITS.items() if any(part.endswith(end) for part in key)), "")
     return f"{got}; write {wanted}" + (f" ({unit})" if unit else "")
 
@@ -118,6 +125,7 @@ def _bound(message: str) -> str:
     _, found, tail = message.partition(" should ")
     if not found:
         return message
+    tail = re.sub(r"Decimal\('([^']*)'\)", r"\1", tail)
     return tail.replace("be ", "a value ", 1) if tail.startswith("be ") else f"something that should {tail}"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tickerml.config.home import config_home
 from tickerml.config.yaml_file import read_yaml
 
 __all__ = [
@@ -65,8 +66,8 @@ class Layer:
 def file_layers(config_dir: Path | None, cwd: Path, environ: Mapping[str, str]) -> Iterator[Layer]:
     """The layers that are folders, weakest first."""
     yield folder_layer(DEFAULTS, "packaged")
-    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/")) / ".config")
-    yield folder_layer(Path(home) / "tickerml")
+    if home := config_home(environ):
+        yield folder_layer(home / "tickerml")
     local = cwd / "config"
     if config_dir is None or not config_dir.is_dir() or not local.is_dir() or not local.samefile(config_dir):
         yield folder_layer(local)

@@ -23,7 +23,7 @@ def _decimal(value: Any) -> Any:
     """Whole numbers and decimal text as exact decimals; anything else is left for pydantic to refuse."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+)?", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
         return Decimal(value)
     return value
 
@@ -61,7 +61,7 @@ def _url(*schemes: str) -> AfterValidator:
 
 
 def _clock(value: str) -> str:
-    if value not in ("causal", "fixed") and not re.fullmatch(r"fixed:-?\d{1,18}", value):
+    if value not in ("causal", "fixed") and not re.fullmatch(r"fixed:-?[0-9]{1,18}", value):
         raise ValueError(f"{value!r} is no clock; write causal, or fixed: and a number of nanoseconds")
     return value
 
@@ -88,7 +88,7 @@ def _queue(value: str) -> str:
     if value in QUEUES[:3]:
         return value
     if family in ("prob_power", "prob_power2", "prob_power3"):
-        if re.fullmatch(r"\d{1,3}(\.\d{1,6})?", exponent) and float(exponent) > 0:
+        if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", exponent) and float(exponent) > 0:
             return value
         raise ValueError(f"{value!r} needs a number above 0 behind the colon; write {family}:3")
     raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, list(QUEUES))}")
@@ -107,7 +107,7 @@ def _channel(value: str) -> str:
 
 
 def _brokers(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,:]+:\d{1,5}", part) for part in value.split(",")):
+    if not all(re.fullmatch(r"[^\s,:]+:[0-9]{1,5}", part) for part in value.split(",")):
         raise ValueError(f"{value!r} is no list of brokers; write host:port,host:port")
     return value
 
@@ -133,7 +133,7 @@ def _off(value: bool) -> bool:
 
 
 Exact = Annotated[Decimal, BeforeValidator(_decimal)]
-Money = Annotated[Exact, Field(ge=0, le=Decimal(10) ** 15)]
+Money = Annotated[Exact, Field(ge=0, le=Decimal(10) ** 15, decimal_places=18)]
 Frac = Annotated[Exact, Field(gt=0, le=1)]
 FeeBps = Annotated[Exact, Field(ge=-100, le=1000, decimal_places=4)]
 LatencyMs = Annotated[Exact, Field(ge=0, le=60_000, decimal_places=6)]
@@ -219,7 +219,7 @@ class Recording(Section):
 
     profile: Literal["ssd", "sd"]
     segment_bytes: Annotated[int, Field(ge=SEGMENT_BYTES_MIN, le=1 << 34)]
-    retention_bytes: Annotated[int, Field(ge=0)]
+    retention_bytes: Annotated[int, Field(ge=0, lt=1 << 63)]
 
     @model_validator(mode="after")
     def _room(self) -> "Recording":

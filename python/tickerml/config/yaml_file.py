@@ -21,9 +21,12 @@ BYTES_MAX = 1 << 20
 DEPTH_MAX = 32
 """Nesting that no configuration needs; keeps hostile input from the recursion limit."""
 
+DIGITS_MAX = 40
+"""Digits of a whole number that still mean something: none of ours leaves 64 bits."""
+
 Path_ = tuple[str, ...]
-_INT = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_INT = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -69,9 +72,9 @@ def parse_scalar(text: str) -> Any:
     """The value of one plain word: true, false, null, an integer, an exact decimal, else the text itself."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if _INT.fullmatch(text):
+    if _INT.fullmatch(text) and len(text) <= DIGITS_MAX:
         return int(text)
-    return Decimal(text) if _NUMBER.fullmatch(text) else text
+    return Decimal(text) if _NUMBER.fullmatch(text) and len(text) <= DIGITS_MAX else text
 
 
 def parse_text(text: str) -> Any:

@@ -7,9 +7,10 @@ between views goes through `state` and `restore`, so that a restart decides as i
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from tickerml.errors import ConfigError
 from tickerml.schema import MONEY_ONE, POW10, InstrumentInfo, Intent, Refused, View
@@ -82,6 +83,13 @@ class PolicyType(Protocol):
     def __call__(self, params: Mapping[str, str], instruments: Sequence[InstrumentInfo]) -> Policy: ...
 
 
+QUANTITY_MAX: Final = 10**12
+PLACES_MAX: Final = 18
+DIGITS_MAX: Final = 28
+"""Digits with which `Decimal` reckons without rounding."""
+
+I64_MAX: Final = 2**63 - 1
+
 T = TypeVar("T")
 _REGISTER: dict[str, Any] = {}
 
@@ -143,10 +151,9 @@ def integer(low: int, high: int = 2**31) -> Callable[[str], int]:
     """A reader of whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError("must be a whole number") from None
+        if not re.fullmatch(r"[+-]?[0-9]{1,40}", text):
+            raise ValueError("must be a whole number")
+        value = int(text)
         if not low <= value <= high:
             raise ValueError(f"must lie between {low} and {high}")
         return value
@@ -170,13 +177,16 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 
 def decimal(text: str) -> Decimal:
-    """A reader of exact, finite decimals of 0 or more."""
+    """A reader of exact decimals from 0 to 10^12, of at most 18 places."""
     try:
         value = Decimal(text)
     except InvalidOperation:
         raise ValueError("must be a decimal number") from None
     if not value.is_finite() or value < 0:
         raise ValueError("must be 0 or more")
+    _, digits, exponent = value.as_tuple()
+    if value > QUANTITY_MAX or len(digits) > DIGITS_MAX or int(exponent) < -PLACES_MAX:
+        raise ValueError(f"must be at most {QUANTITY_MAX:,} and have at most {PLACES_MAX} decimals")
     return value
 
 
@@ -202,6 +212,8 @@ def scaled_quantity(policy: str, key: str, value: Decimal, info: InstrumentInfo)
         raise BadParameter(
             [f"policy {policy}: {key}={value} has more than the {info.qty_precision} decimals of {info.id}; round it"]
         )
+    if scaled > I64_MAX:
+        raise BadParameter([f"policy {policy}: {key}={value} leaves 64 bits in the steps of {info.id}; lower it"])
     return int(scaled)
 
 

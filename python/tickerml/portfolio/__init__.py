@@ -1,5 +1,6 @@
 """What we have: positions and money in exact integers, double entry."""
 
-from tickerml.portfolio.account import Broken, Portfolio, Snapshot
+from tickerml.portfolio.account import Portfolio, Snapshot
+from tickerml.portfolio.state import Broken
 
 __all__ = ["Broken", "Portfolio", "Snapshot"]

@@ -11,30 +11,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from tickerml.errors import ConfigError, UnsoundDataError
-from tickerml.portfolio.position import Position
-from tickerml.schema import (
-    LIVE,
-    MONEY_PRECISION,
-    POW10,
-    UNDEF_I64,
-    Fill,
-    Funding,
-    InstrumentInfo,
-    View,
-    decimal_text,
-)
+from tickerml.portfolio import state
+from tickerml.portfolio.carried import by_name, money, take, unlisted
+from tickerml.portfolio.position import FIELDS, Position
+from tickerml.portfolio.state import Broken
+from tickerml.schema import LIVE, MONEY_PRECISION, POW10, UNDEF_I64, Fill, Funding, InstrumentInfo, View, decimal_text
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD"})
 """Currencies that equity counts at par. Results in others are converted at the mid of their first dollar instrument."""
-
-STATE_VERSION: Final = 1
-WIDTH: Final = 16
-"""Bytes of an integer in `state_bytes`: signed, little endian."""
-
-
-class Broken(UnsoundDataError):
-    """The accounts do not balance, or a saved state does not fit: the run stops (exit 6)."""
 
 
 class Snapshot(NamedTuple):
@@ -79,12 +63,12 @@ class Portfolio:
         # Behind the session's instruments come those of which only the account knows: their results still count.
         self._infos: tuple[InstrumentInfo, ...] = (
             *instruments,
-            *(_unlisted(carried, {info.id for info in instruments}) if carried else ()),
+            *(unlisted(carried, {info.id for info in instruments}) if carried else ()),
         )
         self._settles = tuple(info.base if info.kind == "inverse" else info.quote for info in self._infos)
         self._spot = tuple(info.kind == "spot" for info in self._infos)
         start = {**balance, **(carried["start"] if carried else {})}
-        self._start = {currency: _money(amount) for currency, amount in start.items()}
+        self._start = {currency: money(amount) for currency, amount in start.items()}
         for currency in self._settles:
             self._start.setdefault(currency, 0)
         self._cash = {currency: self._start[currency] for currency in sorted(self._start)}
@@ -244,28 +228,14 @@ class Portfolio:
     # ---- what survives -------------------------------------------------------------------------------------------
 
     def state_bytes(self) -> bytes:
-        """Canonical fixed-width integers: what the digest covers and what a restart takes back. Kept until something
-        changes.
-
-        Order: version, number of currencies, number of instruments; cash by currency name; for each instrument
-        quantity, cost, traded, realised, fees, funding; the change counter; then what moves with the market: each
-        instrument's mark; peak, deepest fall and its peak.
-        """
+        """What the digest covers and what a restart takes back (`portfolio/state.py`). Kept until something changes."""
         if self._bytes is None:
             if self._fixed is None:
-                self._fixed = _encode(self._settled())
-            marks = [lots.mark2 for lots in self._lots]
-            self._bytes = self._fixed + _encode([*marks, self.peak_e18, *self._worst])
+                self._fixed = state.settled(self._cash, self._lots, self.version)
+            self._bytes = self._fixed + state.marked(self._lots, self.peak_e18, self._worst)
         return self._bytes
 
-    def _settled(self) -> list[int]:
-        """What only fills and settlements change."""
-        numbers = [STATE_VERSION, len(self._cash), len(self._lots), *self._cash.values()]
-        for lots in self._lots:
-            numbers += [getattr(lots, name) for name in _FIELDS]
-        return [*numbers, self.version]
-
-    def restore(self, state: bytes) -> None:
+    def restore(self, saved: bytes) -> None:
         """Takes back what `state_bytes` gave, of the same currencies and instruments.
 
         Raises
@@ -273,22 +243,9 @@ class Portfolio:
         Broken
             When it is of another shape, or does not balance.
         """
-        numbers = [int.from_bytes(state[k : k + WIDTH], "little", signed=True) for k in range(0, len(state), WIDTH)]
-        head, rest = numbers[:3], iter(numbers[3:])
-        shape = [STATE_VERSION, len(self._cash), len(self._lots)]
-        if len(state) % WIDTH or head != shape or len(numbers) != 7 + shape[1] + (len(_FIELDS) + 1) * shape[2]:
-            raise Broken("a saved portfolio does not fit this run's currencies and instruments")
-        for currency in self._cash:
-            self._cash[currency] = next(rest)
-        for lots in self._lots:
-            for name in _FIELDS:
-                setattr(lots, name, next(rest))
-        self.version = next(rest)
-        for lots in self._lots:
-            lots.mark2 = next(rest)
-        self.peak_e18, self._worst = next(rest), (next(rest), next(rest))
+        self.version, self.peak_e18, self._worst = state.restore(saved, self._cash, self._lots)
         self._taken()
-        self._bytes = state
+        self._bytes = saved
 
     def _taken(self) -> None:
         """Works out what follows from cash and lots that were set from outside, and that they balance."""
@@ -309,7 +266,7 @@ class Portfolio:
             "cash": {currency: decimal_text(amount, MONEY_PRECISION) for currency, amount in self._cash.items()},
             "peak": decimal_text(self.peak_e18, MONEY_PRECISION),
             "worst": [decimal_text(amount, MONEY_PRECISION) for amount in self._worst],
-            "lots": [_named(lots) for lots in self._lots if any(getattr(lots, name) for name in _FIELDS)],
+            "lots": [by_name(lots) for lots in self._lots if any(getattr(lots, name) for name in FIELDS)],
         }
 
     def _take(self, carried: Mapping[str, Any]) -> None:
@@ -323,12 +280,12 @@ class Portfolio:
             When it does not balance.
         """
         for currency, amount in carried["cash"].items():
-            self._cash[currency] = _money(amount)
+            self._cash[currency] = money(amount)
         lots_of = {lots.info.id: lots for lots in self._lots}
         for row in carried["lots"]:
-            _set(lots_of[row["instrument"]], row)
-        self.peak_e18 = _money(carried["peak"])
-        self._worst = (_money(carried["worst"][0]), _money(carried["worst"][1]))
+            take(lots_of[row["instrument"]], row)
+        self.peak_e18 = money(carried["peak"])
+        self._worst = (money(carried["worst"][0]), money(carried["worst"][1]))
         self._taken()
 
     @property
@@ -338,78 +295,7 @@ class Portfolio:
 
 
 _SUMS: Final = ("realised", "fees", "funding")
-_AMOUNTS: Final = ("cost", "traded", "realised", "fees", "funding")
-_FIELDS: Final = ("qty", *_AMOUNTS)
-
-
-def _encode(numbers: Sequence[int]) -> bytes:
-    try:
-        return b"".join([number.to_bytes(WIDTH, "little", signed=True) for number in numbers])
-    except OverflowError:
-        raise Broken(f"an amount leaves {8 * WIDTH} bits: {max(numbers, key=abs)}") from None
-
-
-class Known(NamedTuple):
-    """What the account needs to know of an instrument."""
-
-    id: str
-    kind: str
-    base: str
-    quote: str
-    price_precision: int
-    qty_precision: int
-    contract_size_e18: int
-
-
-def _unlisted(carried: Mapping[str, Any], listed: set[str]) -> list[Any]:
-    """The instruments of a carried account that are not among the session's."""
-    rows = [row for row in carried["lots"] if row["instrument"] not in listed]
-    return [
-        Known(
-            row["instrument"], row["kind"], row["base"], row["quote"], row["price_precision"], row["qty_precision"],
-            _money(row["contract_size"]),
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def _named(lots: Position) -> dict[str, Any]:
-    info = lots.info
-    return {
-        "instrument": info.id, "kind": info.kind, "base": info.base, "quote": info.quote,
-        "price_precision": info.price_precision, "qty_precision": info.qty_precision,
-        "contract_size": decimal_text(info.contract_size_e18, MONEY_PRECISION),
-        "qty": decimal_text(lots.qty, info.qty_precision),
-        "mark2": None if lots.mark2 == UNDEF_I64 else decimal_text(lots.mark2, info.price_precision),
-        **{name: decimal_text(getattr(lots, name), MONEY_PRECISION) for name in _AMOUNTS},
-    }  # fmt: skip
-
-
-def _set(lots: Position, row: Mapping[str, Any]) -> None:
-    info = lots.info
-    qty, rest = _scaled(row["qty"], info.qty_precision)
-    if rest:
-        decimals = info.qty_precision
-        raise ConfigError([f"{info.id}: {row['qty']} are held, and its steps now have {decimals} decimals; start afresh"
-                           " with --new"])  # fmt: skip
-    lots.qty = qty
-    # A coarser price scale costs the mark its last digits until the next mid.
-    lots.mark2 = UNDEF_I64 if row["mark2"] is None else _scaled(row["mark2"], info.price_precision)[0]
-    for name in _AMOUNTS:
-        setattr(lots, name, _money(row[name]))
 
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole > 0 else 0.0
-
-
-def _money(amount: Decimal | str) -> int:
-    scaled, rest = _scaled(format(Decimal(amount), "f"), MONEY_PRECISION)
-    assert not rest, f"a balance has at most 18 decimals: {amount}"
-    return scaled
-
-
-def _scaled(text: str, precision: int) -> tuple[int, bool]:
-    """Decimal text as an integer of 10^-precision, whatever its length, and whether digits were left over."""
-    whole, _, part = text.partition(".")
-    return int(whole + part[:precision].ljust(precision, "0")), bool(part[precision:].strip("0"))

@@ -8,8 +8,12 @@ bought inverse contract (being long it is owing base).
 from __future__ import annotations
 
 from math import gcd
+from typing import Final
 
 from tickerml.schema import POW10, UNDEF_I64, InstrumentInfo
+
+FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding")
+"""What fills and settlements change of a position, in the order in which it is saved."""
 
 
 def fill_value(info: InstrumentInfo, side: int, px: int, qty: int) -> int:

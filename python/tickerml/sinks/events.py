@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tickerml.errors import UnsoundDataError
-from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, UNDEF_I64, Columns
+from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, FLAGS, KINDS, UNDEF_I64, Columns
 
 
 class EventFile:
@@ -62,11 +62,16 @@ class EventChunks(Sequence[tuple[Any, ...]]):
     """Files as a backtest takes them: items (instrument JSON, then the seven columns), each read when it is asked for.
 
     So no more than one file is open and one row group held here, however many and however long the files are.
+
+    Attributes
+    ----------
+    events : levels of diffs, trades and best bid/asks in what was read (contract.md, `events`).
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._groups: list[tuple[Path, int]] = []
         self._file: EventFile | None = None
+        self.events = 0
         for path in paths:
             self._groups += [(path, group) for group in range(self._opened(path).groups)]
 
@@ -82,7 +87,9 @@ class EventChunks(Sequence[tuple[Any, ...]]):
             return [self[n] for n in range(len(self))[index]]
         path, group = self._groups[index]
         file = self._opened(path)
-        return json.dumps(file.instrument, sort_keys=True), *file.chunk(group).values()
+        columns = file.chunk(group)
+        self.events += count_events(columns)
+        return json.dumps(file.instrument, sort_keys=True), *columns.values()
 
     def close(self) -> None:
         """Closes the file that is open."""
@@ -95,6 +102,15 @@ class EventChunks(Sequence[tuple[Any, ...]]):
             self.close()
             self._file = EventFile(path)
         return self._file
+
+
+def count_events(columns: Columns) -> int:
+    """Levels of diffs, trades, and best bid/asks, which are two rows each; rows that no frame carried are none."""
+    kind, flags = columns["kind"], columns["flags"]
+    level = (kind <= KINDS["ask"]) & (flags & (FLAGS["snapshot"] | FLAGS["derived"]) == 0)
+    trade = (kind == KINDS["buy_trade"]) | (kind == KINDS["sell_trade"])
+    touch = (kind == KINDS["touch"]) & (flags & FLAGS["last"] != 0)
+    return int(np.count_nonzero(level | trade | touch))
 
 
 def read_events(paths: Sequence[Path]) -> Columns:

@@ -9,8 +9,9 @@ from typing import Any, Final, Protocol
 
 from tickerml import cost
 from tickerml.errors import TickerError
-from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
+from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text, order_ids
 from tickerml.sinks.base import sent_with
+from tickerml.writing import writing
 
 FILLS: Final = (
     "ts_event_ns", "ts_recv_ns", "instrument", "order_id", "side", "px", "qty", "maker", "fee_quote", "ahead_qty",
@@ -65,9 +66,9 @@ class OrdersFile:
         for report in view.reports:
             head = (report.ts_ns, self._infos[report.instrument].id, report.order_id, report.tag, report.kind)
             self._table.add((*head, *self._numbers(report, report.leaves), report.reason))
-        for intent in approved:
+        for intent, order_id in zip(approved, order_ids(approved), strict=True):
             event = f"sent_{INTENT_KINDS[intent.kind]}"
-            head = (view.ts_ns, self._infos[intent.instrument].id, intent.order_id, intent.tag, event)
+            head = (view.ts_ns, self._infos[intent.instrument].id, order_id, intent.tag, event)
             self._table.add((*head, *self._numbers(intent, intent.qty), sent_with(intent)))
 
     def _numbers(self, what: Any, leaves: int) -> tuple[str, str, str, str]:
@@ -82,15 +83,19 @@ class OrdersFile:
 
 class _Csv:
     def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
+        self._path = path
+        with writing(path):
+            self._file = path.open("w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(names)
+        self.add(names)
 
     def add(self, row: Sequence[Any]) -> None:
-        self._writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
+        with writing(self._path):
+            self._writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
 
     def close(self) -> None:
-        self._file.close()
+        with writing(self._path):
+            self._file.close()
 
 
 class _Parquet:
@@ -103,8 +108,10 @@ class _Parquet:
         types: dict[str, Any] = dict.fromkeys(("maker", "toxic"), pa.bool_())
         types |= dict.fromkeys(whole, pa.int64()) | dict.fromkeys(parts, pa.float64())
         types |= {name: pa.float64() for name in names if name.endswith("_bps")}
+        self._path = path
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        with writing(path):
+            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[Sequence[Any]] = []
 
     def add(self, row: Sequence[Any]) -> None:
@@ -114,14 +121,16 @@ class _Parquet:
 
     def close(self) -> None:
         self._flush()
-        self._writer.close()
+        with writing(self._path):
+            self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
 
         columns = [[row[k] for row in self._rows] for k in range(len(self._schema))]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        with writing(self._path):
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._rows.clear()
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml import cost
 from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text
+from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text, order_ids
 from tickerml.sinks.base import TIMED_NS, sent_with
 from tickerml.sinks.store import Step, Store, disk_full
 
@@ -141,10 +141,10 @@ class Ledger:
                 *self._what(report.instrument, report.side, report.px, report.qty),
                 self._qty(report.instrument, report.leaves), report.reason,
             )  # fmt: skip
-        for intent in approved:
+        for intent, order_id in zip(approved, order_ids(approved), strict=True):
             n += 1
             yield "orders", n, (
-                view.pos, view.pos, view.ts_ns, "sent_" + INTENT_KINDS[intent.kind], intent.order_id, intent.tag,
+                view.pos, view.pos, view.ts_ns, "sent_" + INTENT_KINDS[intent.kind], order_id, intent.tag,
                 *self._what(intent.instrument, intent.side, intent.px, intent.qty),
                 self._qty(intent.instrument, intent.qty), sent_with(intent),
             )  # fmt: skip
@@ -217,7 +217,8 @@ class Ledger:
         except sqlite3.IntegrityError as error:
             self._fail(UnsoundDataError(f"ledger: a row is there already: {error}"))
         except sqlite3.Error as error:
-            self._fail(TickerError(f"ledger: {error}"))
+            what = "disk full; free some space, then the same command goes on" if disk_full(error) else error
+            self._fail(TickerError(f"ledger: {what}"))
         except BaseException as error:
             self._fail(error)
         finally:

@@ -45,20 +45,6 @@ def disk_full(error: sqlite3.Error) -> bool:
     return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
-def last_account(path: Path, run: str) -> str | None:
-    """The account of a run as its ledger last committed it; None where it has none."""
-    if not path.is_file():
-        return None
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        found = db.execute("SELECT state FROM account WHERE run=?", (run,)).fetchone()
-    except sqlite3.DatabaseError:
-        return None
-    finally:
-        db.close()
-    return str(found[0]) if found else None
-
-
 class Store:
     """One run's rows in a ledger file. Opened in one thread and used in another, never in two at once.
 
@@ -70,7 +56,10 @@ class Store:
 
     def __init__(self, path: Path, run: str, first_view: int) -> None:
         self._path, self._run, self._first_view = path, run, first_view
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except sqlite3.OperationalError as error:
+            raise UnsoundDataError(f"{path}: not a ledger that can be opened: {error}") from error
         try:
             self._open()
         except sqlite3.DatabaseError as error:

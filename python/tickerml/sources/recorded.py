@@ -37,14 +37,17 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
     )
 
 
-def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> Any:
-    """A session over event files; its order is (ts_recv, argument, pos)."""
+def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> tuple[Any, int]:
+    """A session over event files, whose order is (ts_recv, argument, pos), and how many events they hold."""
     from tickerml import _native
     from tickerml.sinks.events import EventChunks
 
     latencies = recorded_latencies(config)
     chunks = EventChunks(files)
     try:
-        return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events, latencies=latencies)
+        session = _native.Session.backtest(
+            chunks, settings_json(config), batch_events=batch_events, latencies=latencies
+        )
+        return session, chunks.events
     finally:
         chunks.close()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tickerml.errors import NotFoundError, TickerError
+from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.sources.lookup import RUN
 
 __all__ = ["PINNED", "choose_run", "newest_first"]
@@ -27,8 +27,8 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
 
     Raises
     ------
-    NotFoundError, TickerError
-        For a named run that is not there, has ended, or is pinned to something else.
+    NotFoundError, TickerError, UnsoundDataError
+        For a named run that is not there, has ended or is pinned to something else, or whose `run.json` is damaged.
     """
     if resume is not None:
         return _named(data, wanted, resume), True
@@ -43,6 +43,8 @@ def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
     info = next((i for i in newest_first(data) if i["run"] == run), None)
     if info is None:
         raise NotFoundError(f"--resume {run}: no such run in {data}; `tickerml data list` shows what there is")
+    if "unreadable" in info:
+        raise UnsoundDataError(f"--resume {run}: {info['unreadable']} cannot be read; start a new run with --new")
     if info.get("state") != "running":
         raise TickerError(f"--resume {run}: this run has ended; leave --resume out to start another")
     if differs := _differs(info, wanted):
@@ -55,14 +57,15 @@ def _differs(info: Mapping[str, Any], wanted: Mapping[str, str]) -> list[str]:
 
 
 def newest_first(data: Path) -> Iterator[dict[str, Any]]:
-    """What `run.json` says of each run."""
+    """What `run.json` says of each run; of one that cannot be read only `run`, and its path as `unreadable`."""
     for path in sorted((data / "runs").glob("*/run.json"), reverse=True):
         if not RUN.fullmatch(path.parent.name):
             continue
         try:
             yield {**json.loads(path.read_bytes()), "run": path.parent.name}
         except (OSError, ValueError, TypeError):
-            continue  # a run without a readable run.json can be replayed, not resumed
+            # It can be replayed, not resumed.
+            yield {"run": path.parent.name, "unreadable": str(path)}
 
 
 def _new_name() -> str:

@@ -94,11 +94,27 @@ def span(tape: Path) -> tuple[int, int]:
 
 
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
-    """A book as it was at a time, best first."""
+    """A book as it was at a time, best first.
+
+    Raises
+    ------
+    NotFoundError
+        For an instrument that the tape does not have, or did not have yet.
+    """
     from tickerml import _native
 
-    book = json.loads(_native.tape_book(find_tape(tape_or_run, data), instrument, at_ns, depth))
-    return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+    tape = find_tape(tape_or_run, data)
+    try:
+        book = json.loads(_native.tape_book(tape, instrument, at_ns, depth))
+        return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+    except NotFoundError:
+        if at_ns is None:
+            raise
+    begin_ns, _ = span(tape)
+    end = json.loads(_native.tape_book(tape, instrument, None, depth))
+    raise NotFoundError(
+        f"--at {at_ns}: nothing was known of {end['instrument']} yet; this tape begins at {begin_ns}, give a later time"
+    )
 
 
 def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:

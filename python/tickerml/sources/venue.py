@@ -1,29 +1,31 @@
-"""The exchange on loopback: started here for a demo, served for others, asked by its control URL."""
+"""The exchange on loopback, served for others: `tickerml venue serve`."""
 
 from __future__ import annotations
 
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerml.errors import ConfigError, DeadlineError, NotFoundError, TickerError
+from tickerml.errors import ConfigError, NotFoundError
 from tickerml.signals import Stopping
 
-__all__ = ["ask", "market_config", "serve"]
+if TYPE_CHECKING:
+    from tickerml.config.yaml_file import YamlFile
+
+__all__ = ["market_config", "serve"]
 
 WAIT_S = 3600.0
 """One wait for the end; a signal ends it by stopping the venue."""
 
-CONTROL_TIMEOUT_S = 10.0
-ANSWER_BYTES_MAX = 1 << 20
+RANGES = {"port": (0, 65_535), "seed": (0, 2**63 - 1), "speed": (Decimal("1e-9"), 1000)}
+"""Numbers at the top of a market file, as `tickerml_venue::config` takes them."""
+
 DECIMALS = ("price", "tick", "lot", "min_notional")
 
 
@@ -41,8 +43,6 @@ def serve(config: dict[str, Any], market: Path | None = None, *, as_json: bool) 
         urls = json.loads(server.start())
     except ConfigError as e:
         raise ConfigError([_placed(problem, market) for problem in e.problems]) from None
-    text = json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items())
-    click.echo(text)
     stopped = threading.Event()
 
     def stop(_: str) -> None:
@@ -50,15 +50,16 @@ def serve(config: dict[str, Any], market: Path | None = None, *, as_json: bool) 
         server.stop()
 
     with Stopping(stop):
+        click.echo(json.dumps(urls) if as_json else "\n".join(f"{name:12} {url}" for name, url in urls.items()))
         while not stopped.is_set() and not server.wait(WAIT_S):
             pass
     server.stop()
 
 
 def market_config(
-    market: Path | None, recordings: Sequence[Path], instrument: str | None, *, speed: float, **more: Any
+    market: Path | None, recordings: Sequence[Path], instrument: str | None, *, speed: float | None, **more: Any
 ) -> dict[str, Any]:
-    """The configuration of `_native.Venue`: a YAML file's, with the command's flags on top.
+    """The configuration of `_native.Venue`: a YAML file's, with the command's flags on top; None was not given.
 
     Raises
     ------
@@ -74,36 +75,26 @@ def market_config(
         file = read_yaml(market)
         if file.problems:
             raise ConfigError(file.problems)
+        if wrong := list(_out_of_range(file)):
+            raise ConfigError(wrong)
         config = _texts(file.data)
+    flags = {"speed": speed, **more}
+    given_flags = {key: value for key, value in flags.items() if value is not None}
     if recordings:
-        files = [str(path) for path in recordings]
-        config["recording"] = {"files": files, "instrument": instrument, "speed": speed}
-    else:
-        config["speed"] = speed
-    return {**config, **{key: value for key, value in more.items() if value is not None}}
+        of = {"files": [str(path) for path in recordings], "instrument": instrument}
+        speed_of = {"speed": given_flags.pop("speed")} if "speed" in given_flags else {}
+        config["recording"] = {**of, **speed_of}
+    return {**config, **given_flags}
 
 
-def ask(control_url: str, path: str = "/info") -> dict[str, Any]:
-    """What a venue's control URL says.
-
-    Raises
-    ------
-    TickerError, DeadlineError
-    """
-    parts = urlsplit(control_url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise TickerError(f"--at {control_url}: not a control URL; give the one that `tickerml venue serve` printed")
-    client = HTTPConnection(parts.hostname, parts.port, timeout=CONTROL_TIMEOUT_S)
-    try:
-        client.request("GET", parts.path.rstrip("/") + path)
-        found = json.loads(client.getresponse().read(ANSWER_BYTES_MAX))
-    except TimeoutError:
-        raise DeadlineError(f"--at {control_url}: no answer within {CONTROL_TIMEOUT_S:.0f} s") from None
-    except (OSError, HTTPException, ValueError) as e:
-        raise TickerError(f"--at {control_url}: nothing answers there ({e}); does `tickerml venue serve` run?") from e
-    finally:
-        client.close()
-    return dict(found)
+def _out_of_range(file: YamlFile) -> Iterator[str]:
+    """The numbers of a market file that do not fit, with their lines: the venue says what was wrong, not which."""
+    for key, (low, high) in RANGES.items():
+        value = file.data.get(key, high)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole or (key == "speed" and isinstance(value, Decimal))) or not low <= value <= high:
+            wanted = "a number above 0, at most 1000" if key == "speed" else f"a whole number from {low} to {high}"
+            yield f"{file.path}:{file.lines[key,]} {key}: {value} does not fit; write {wanted}"
 
 
 def _placed(problem: str, market: Path | None) -> str:
