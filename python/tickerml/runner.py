@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tickerml.config.models import Config
     from tickerml.policy.base import Policy
 
-__all__ = ["Desk", "Outputs", "backtest", "desk", "finish", "replay", "summary_text"]
+__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
 
 
 @dataclass(frozen=True)
@@ -190,11 +191,34 @@ def backtest(
     files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs, profile: str | None = None
 ) -> dict[str, Any]:
     """Runs event files."""
+    from tickerml.sources.recorded import load_events
+
+    return backtest_events(
+        load_events(files), loaded.config, batch_events=batch_events, sinks=partial(_files, outputs), profile=profile
+    )
+
+
+def backtest_events(
+    events: Any,
+    config: Config,
+    *,
+    batch_events: int,
+    sinks: Callable[[Sequence[Any]], Sequence[Sink]],
+    profile: str | None = None,
+    carry: str | None = None,
+) -> dict[str, Any]:
+    """Runs event files that are in memory.
+
+    Parameters
+    ----------
+    sinks : gives what sees every step, for the session's instruments.
+    carry : the account to begin with, where a run went on from another.
+    """
     from tickerml.sources.recorded import event_session
 
-    session = event_session(files, loaded.config, batch_events=batch_events)
-    sinks = _files(outputs, session.instruments)
-    with desk(loaded.config, session.instruments, sinks, unbound=profile is not None) as traded:
+    session = event_session(events, config, batch_events=batch_events)
+    made = sinks(session.instruments)
+    with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
         traded.trade(session)
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)

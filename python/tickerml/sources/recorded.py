@@ -13,7 +13,7 @@ from tickerml.config.build import settings_json
 if TYPE_CHECKING:
     from tickerml.config.models import Config
 
-__all__ = ["event_session", "recorded_config", "tape_session"]
+__all__ = ["event_session", "load_events", "recorded_config", "tape_session"]
 
 
 def recorded_config(tape: Path) -> dict[str, Any]:
@@ -30,13 +30,20 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
     return _native.Session.replay(tape, settings_json(config), batch_events=batch_events, allow_damage=allow_damage)
 
 
-def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> Any:
-    """A session over event files; its order is (ts_recv, argument, pos)."""
+def load_events(files: Sequence[Path]) -> Any:
+    """Event files in memory, for any number of sessions; their order is (ts_recv, argument, pos)."""
     from tickerml import _native
     from tickerml.sinks.events import EventChunks
 
     chunks = EventChunks(files)
     try:
-        return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+        return _native.Events(chunks)
     finally:
         chunks.close()
+
+
+def event_session(events: Any, config: Config, *, batch_events: int) -> Any:
+    """A session over what `load_events` gave."""
+    from tickerml import _native
+
+    return _native.Session.backtest(events, settings_json(config), batch_events=batch_events)
