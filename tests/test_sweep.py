@@ -249,8 +249,8 @@ def test_workers_share_the_events() -> None:
     assert (len(events), events.span) == (rows, (columns["ts_recv_ns"][0], columns["ts_recv_ns"][-1]))
     settings = json.dumps({
         "step_ms": 1000, "queue": "risk_averse", "exchange": "shared", "report_rule": "causal", "clock": "causal",
-        "decision_ms": 1, "reorder_ms": 250, "base_latency_ms": 5, "entry_ms": 1, "response_ms": 1,
-        "latency": "constant", "maker_bps": 1, "taker_bps": 1, "balance": {}, "short_spot": False, "seed": 1, "depth": 20,
+        "decision_ms": 1, "reorder_ms": 250, "base_latency_ms": 5, "entry_ms": 1, "response_ms": 1, "depth": 20,
+        "latency": "constant", "maker_bps": 1, "taker_bps": 1, "balance": {}, "short_spot": False, "seed": 1,
     })  # fmt: skip
 
     def work(n: int, tell: Any) -> tuple[int, int]:
