@@ -50,7 +50,7 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 @data.command("import")
-@click.argument("format_", metavar="FORMAT", type=click.Choice(["hftbacktest-raw", "jsonl"]))
+@click.argument("format_", metavar="FORMAT", type=click.Choice(["hftbacktest-raw", "jsonl", "hftbacktest-npz"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--instrument", type=INSTRUMENT, required=True, help="What the recording is of.")
 @click.option("--no-events", is_flag=True, help="Write the tape only, no event files.")
@@ -68,7 +68,11 @@ def import_(
     lot: str | None,
     min_notional: str | None,
 ) -> None:
-    """Make a tape and event files of recordings; several FILEs are one tape."""
+    """Make a tape and event files of recordings; several FILEs are one tape. An npz makes event files only."""
+    if format_ == "hftbacktest-npz":
+        result = _import_npz(files, instrument, no_events=no_events, tick=tick, lot=lot, min_notional=min_notional)
+        emit(result, lambda: _npz_text(result))
+        return
     from tickerml.sources.tapes import import_files
 
     result = import_files(
@@ -80,6 +84,36 @@ def import_(
         steps={"tick": tick, "lot": lot, "min_notional": min_notional},
     )
     emit(result, lambda: _import_text(result))
+
+
+def _import_npz(
+    files: tuple[Path, ...],
+    instrument: str,
+    *,
+    no_events: bool,
+    tick: str | None,
+    lot: str | None,
+    min_notional: str | None,
+) -> dict[str, Any]:
+    if no_events:
+        raise click.UsageError("hftbacktest-npz has no frames for a tape: leave --no-events out")
+    if tick is None or lot is None:
+        raise click.UsageError("hftbacktest-npz says nothing of the instrument: give --tick and --lot")
+    from tickerml.sources.npz import import_npz
+
+    data_dir = globals_of().data_dir()
+    return import_npz(data_dir, files, instrument, tick=tick, lot=lot, min_notional=min_notional)
+
+
+def _npz_text(result: dict[str, Any]) -> str:
+    when = span_text(result["first_ts_recv_ns"], result["last_ts_recv_ns"])
+    lines = [
+        f"run {result['run']}: {result['rows']} rows, {when}",
+        f"{result['levels']} levels, {result['trades']} trades, {result['snapshots']} snapshots, "
+        f"{result['discarded_diffs']} levels before the first snapshot, {result['skipped']} rows of no use here",
+        f"events {result['events']}",
+    ]
+    return "\n".join([*lines, f"next: tickerml backtest {result['run']} --policy P"])
 
 
 def _import_text(result: dict[str, Any]) -> str:
