@@ -74,7 +74,9 @@ def test_a_command_that_nearly_exists_is_named(capsys: pytest.CaptureFixture[str
     assert "'data'" in err
 
 
-@pytest.mark.parametrize("command", ["run", "collect", "replay", "backtest", "data", "venue", "doctor", "config"])
+@pytest.mark.parametrize(
+    "command", ["run", "collect", "replay", "backtest", "parity", "data", "venue", "doctor", "config"]
+)
 def test_every_command_of_the_contract_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, command, "--help")
     assert (code, out.startswith(f"Usage: tickerml {command}")) == (0, True)
@@ -87,6 +89,8 @@ def test_every_command_of_the_contract_explains_itself(command: str, capsys: pyt
         ("collect", "--duration --instrument --new --resume --at"),
         ("replay", "--policy --set --allow-damage --fills --orders --batch-events"),
         ("backtest", "--policy --set --profile --allow-insample --fills --orders --batch-events"),
+        ("backtest", "--sweep --output --workers"),
+        ("parity", "--others --workers"),
         ("data import", "--instrument --no-events --tick --lot --min-notional"),
         ("data verify", "--strict"),
         ("data book", "--instrument --at --depth"),

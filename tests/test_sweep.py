@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from commands import environment, run, tickerml
+from commands import environment, tickerml
 from tickerml.errors import ConfigError, TickerError
+from tickerml.pool import Pool
 from tickerml.schema import COLUMNS, UNDEF_I64
 from tickerml.sweep.plan import SETTINGS_MAX, read_settings
-from tickerml.sweep.pool import Pool
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -265,8 +265,3 @@ def test_workers_share_the_events() -> None:
         found = dict(pool.results(range(4), 1.0, lambda: None))
     assert {read for read, _ in found.values()} == {rows}
     assert max(private for _, private in found.values()) < events.bytes / 2, (found, events.bytes)
-
-
-def test_help_names_the_options(tmp_path: Path) -> None:
-    out = run(tmp_path, "backtest", "--help").stdout
-    assert all(option in out for option in ("--sweep", "--output", "--workers"))

@@ -18,6 +18,7 @@ MODULES = {
     "collect": "run",
     "replay": "replay",
     "backtest": "replay",
+    "parity": "parity",
     "data": "data",
     "venue": "venue",
     "doctor": "doctor",

@@ -18,7 +18,7 @@ from tickerml.version import code_version
 if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
 
-__all__ = ["book_at", "convert_tape", "import_files", "span", "verify_tape"]
+__all__ = ["book_at", "convert_into", "convert_tape", "import_files", "span", "verify_tape"]
 
 CHUNK_ROWS = 1 << 14
 """Rows on their way from a tape to a file: 700 kB, which stay in a core's cache and in memory that was used before."""
@@ -65,6 +65,11 @@ def convert_tape(data: Path, tape_or_run: str) -> dict[str, Any]:
     made = _convert(folder, tape)
     return {"events": made["events"], "rows": made["rows"], "bytes": made["bytes"],
             "cpu_s": round(time.process_time(), 6)}  # fmt: skip
+
+
+def convert_into(folder: Path, tape: Path) -> bool:
+    """Makes a tape's event files under another folder; whether there are any."""
+    return bool(_convert(folder, tape)["rows"])
 
 
 def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str, Any], int]:

@@ -6,21 +6,18 @@ core and not by a copy of the market. A setting's digest is that of a single bac
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tickerml import progress, runner
+from tickerml import runner
 from tickerml.config.build import settings_json
 from tickerml.errors import ConfigError, TickerError
-from tickerml.signals import Stopping
+from tickerml.pool import Done, Tell, cores, spread
 from tickerml.sources.recorded import load_events
 from tickerml.sweep.plan import Setting, check, place, read_settings
-from tickerml.sweep.pool import Pool, cores
 from tickerml.sweep.table import ResultFile
 from tickerml.version import code_version
 
@@ -28,10 +25,7 @@ if TYPE_CHECKING:
     from tickerml.config import Below
     from tickerml.config.models import Config
 
-__all__ = ["Asked", "Done", "default_output", "run", "summary_text"]
-
-LINE_S: Final = 5.0
-"""Time between two lines of progress where no bar is drawn."""
+__all__ = ["Asked", "default_output", "run", "summary_text"]
 
 BEST_SHOWN: Final = 3
 
@@ -53,23 +47,6 @@ class Asked:
     fixed: Sequence[str]
     batch_events: int
     workers: int | None = None
-
-
-class Done:
-    """A sink that tells how far through the events a session is; asked when something happens and once a minute of
-    tape time.
-    """
-
-    def __init__(self, span: tuple[int, int], tell: Callable[[float], None]) -> None:
-        self._first_ns, self._long_ns = span[0], max(span[1] - span[0], 1)
-        self._tell = tell
-
-    def write(self, view: Any, *_: Any) -> None:
-        """Tells."""
-        self._tell((view.ts_ns - self._first_ns) / self._long_ns)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def default_output(file: Path, data: Path) -> Path:
@@ -104,7 +81,8 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
         events = load_events(files)
         _check_policies(settings, configs, events)
         workers = min(asked.workers or cores(), len(settings))
-        results, error, stopped = _spread(events, configs, asked, workers, quiet=quiet)
+        work = _work(events, configs, asked)
+        results, error, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
         head = {"policy": asked.policy, "profile": asked.profile, "sets": dict(asked.sets), "stopped": stopped,
                 "settings_given": len(settings), "sweep": asked.file.read_text(encoding="utf-8"),
                 "events": [str(path) for path in files], "rows": len(events),
@@ -152,15 +130,13 @@ def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], even
         raise ConfigError(list(problems))
 
 
-def _spread(
-    events: Any, configs: Sequence[Config], asked: Asked, workers: int, *, quiet: bool
-) -> tuple[dict[int, dict[str, Any]], TickerError | None, bool]:
-    """The result of each setting that was finished, what ended the sweep, and whether a signal did."""
+def _work(events: Any, configs: Sequence[Config], asked: Asked) -> Callable[[int, Tell], dict[str, Any]]:
+    """What a worker does with the number of a setting."""
     import numpy  # noqa: F401 - loaded once here instead of once a worker
 
     span = events.span or (0, 0)
 
-    def work(n: int, tell: Callable[[float], None]) -> dict[str, Any]:
+    def work(n: int, tell: Tell) -> dict[str, Any]:
         begin = time.process_time()
         sinks = [Done(span, tell)]
         result = runner.backtest_events(
@@ -168,35 +144,4 @@ def _spread(
         )
         return {**result, "cpu_s": round(time.process_time() - begin, 6)}
 
-    results: dict[int, dict[str, Any]] = {}
-    count, error = len(configs), None
-    with Pool(work, workers) as pool, Stopping(lambda _: pool.stop()):
-
-        def done() -> float:
-            return (pool.finished + pool.running()) / count
-
-        lines = nullcontext() if quiet or not progress.shown() else progress.bar(f"{count} settings", done)
-        say = _lines(pool, count, done) if not quiet and not progress.shown() else lambda: None
-        with lines:
-            try:
-                for n, result in pool.results(range(count), LINE_S, say):
-                    results[n] = result
-            except TickerError as raised:
-                error = raised
-        return results, error, pool.stopped
-
-
-def _lines(pool: Pool, count: int, done: Callable[[], float]) -> Callable[[], None]:
-    """A line of progress on stderr, every few seconds at most."""
-    begin = last = time.monotonic()
-
-    def say() -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < LINE_S:
-            return
-        last, part = now, done()
-        left = f", {(now - begin) * (1 - part) / part:.0f} s left" if part > 0 else ""
-        print(f"{pool.finished} of {count} settings, {part * 100:.0f} %{left}", file=sys.stderr, flush=True)
-
-    return say
+    return work

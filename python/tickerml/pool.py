@@ -10,28 +10,103 @@ import mmap
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, NamedTuple
 
+from tickerml import progress
 from tickerml.errors import ConfigError, DeadlineError, NotFoundError, TickerError, UnsoundDataError
+from tickerml.signals import Stopping
 
-__all__ = ["Pool", "cores"]
+__all__ = ["Done", "Pool", "Spread", "Tell", "cores", "spread"]
 
 Tell = Callable[[float], None]
 """Takes how much of a task is done, 0 to 1."""
 
 HEARD: Final = (signal.SIGINT, signal.SIGTERM)
 
+LINE_S: Final = 5.0
+"""Time between two lines of progress where no bar is drawn."""
+
+
+class Done:
+    """A sink that tells how far through the events a session is; asked when something happens and once a minute of
+    tape time.
+    """
+
+    def __init__(self, span: tuple[int, int], tell: Tell) -> None:
+        self._first_ns, self._long_ns = span[0], max(span[1] - span[0], 1)
+        self._tell = tell
+
+    def write(self, view: Any, *_: Any) -> None:
+        """Tells."""
+        self._tell((view.ts_ns - self._first_ns) / self._long_ns)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
 
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+class Spread(NamedTuple):
+    """How spread work ended: the results by task, the error that ended it, and whether a signal did."""
+
+    results: dict[int, Any]
+    error: TickerError | None
+    stopped: bool
+
+
+def spread(work: Callable[[int, Tell], Any], count: int, workers: int, *, what: str, quiet: bool) -> Spread:
+    """Runs tasks 0 to `count` in workers, with a bar on a terminal and a line every few seconds elsewhere.
+
+    The first signal, or the first task that fails, ends what is under way; the results until then are kept.
+
+    Parameters
+    ----------
+    what : what the tasks are, for people: "settings".
+    """
+    results: dict[int, Any] = {}
+    error = None
+    with Pool(work, min(workers, count)) as pool, Stopping(lambda _: pool.stop()):
+
+        def done() -> float:
+            return (pool.finished + pool.running()) / count
+
+        bar = nullcontext() if quiet or not progress.shown() else progress.bar(f"{count} {what}", done)
+        say = _lines(pool, f"{count} {what}", done) if not quiet and not progress.shown() else lambda: None
+        with bar:
+            try:
+                for task, result in pool.results(range(count), LINE_S, say):
+                    results[task] = result
+            except TickerError as raised:
+                error = raised
+        return Spread(results, error, pool.stopped)
+
+
+def _lines(pool: Pool, what: str, done: Callable[[], float]) -> Callable[[], None]:
+    """A line of progress on stderr, every few seconds at most."""
+    begin = last = time.monotonic()
+
+    def say() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < LINE_S:
+            return
+        last, part = now, done()
+        left = f", {(now - begin) * (1 - part) / part:.0f} s left" if part > 0 else ""
+        print(f"{pool.finished} of {what}, {part * 100:.0f} %{left}", file=sys.stderr, flush=True)
+
+    return say
 
 
 class _Failed(NamedTuple):
