@@ -93,6 +93,7 @@ def test_every_command_of_the_contract_explains_itself(command: str, capsys: pyt
         ("parity", "--others --workers"),
         ("data import", "--instrument --no-events --tick --lot --min-notional"),
         ("data verify", "--strict"),
+        ("data export", "--output --instrument --base-latency-ms"),
         ("data book", "--instrument --at --depth"),
         ("venue serve", "--market --recording --instrument --speed --port"),
         ("config show", "--origin"),

@@ -12,6 +12,8 @@ __all__ = ["data"]
 
 REJECTED_SHOWN = 5
 
+EXPORTS = ("hftbacktest-npz", "tardis-csv", "csv", "raw")
+
 
 @click.group()
 @common
@@ -143,22 +145,40 @@ def convert(tape_or_run: str) -> None:
 
 
 @data.command()
-@click.argument("format_name", metavar="FORMAT", type=click.Choice(["hftbacktest-npz"]))
+@click.argument("format_name", metavar="FORMAT", type=click.Choice(EXPORTS))
 @click.argument("path")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write (tardis-csv: a folder)."
 )
+@click.option("--instrument", type=INSTRUMENT, help="raw: which one of the tape's [the only one].")
 @click.option(
     "--base-latency-ms", type=click.FloatRange(0, 60_000), default=5, show_default=True,
     help="One way, of the fastest message: what the venue's clock is corrected with.",
 )  # fmt: skip
 @common
-def export(format_name: str, path: str, output: Path, base_latency_ms: float) -> None:
-    """Write one instrument's event files (files, a folder, a glob or a run) in another program's format."""
-    from tickerml.sinks.npz import export_npz
+def export(format_name: str, path: str, output: Path, instrument: str | None, base_latency_ms: float) -> None:
+    """Write event files (files, a folder, a glob or a run) for another program; raw: a tape's frames as lines."""
     from tickerml.sources.lookup import find_events
 
-    result = export_npz(find_events((path,), globals_of().data_dir()), output, base_latency_ms)
+    data_dir = globals_of().data_dir()
+    if instrument is not None and format_name != "raw":
+        raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
+    if output.is_dir() and format_name != "tardis-csv":
+        raise click.UsageError(f"-o {output}: is a folder; give a file")
+    result: dict[str, Any]
+    if format_name == "raw":
+        from tickerml.sources.tapes import export_raw
+
+        result = export_raw(data_dir, path, output, instrument)
+    elif format_name == "hftbacktest-npz":
+        from tickerml.sinks.npz import export_npz
+
+        result = dict(export_npz(find_events((path,), data_dir), output, base_latency_ms))
+    else:
+        from tickerml.sinks import text
+
+        write: Any = text.export_csv if format_name == "csv" else text.export_tardis
+        result = dict(write(find_events((path,), data_dir), output))
     emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {output}")
 
 
