@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from commands import COMMAND, Running, environment, run, serving, tickerml
+from tickerml.parity import _event_files
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -96,6 +97,15 @@ def test_event_files_that_are_there_are_used(copied: tuple[Path, str]) -> None:
     result = parity(data, run_, "--no-others", code=6)
     assert (against(result, "replay")["equal"], against(result, "backtest")["equal"]) == (True, False)
     assert "data convert" in against(result, "backtest")["differences"][0]["cause"]
+
+
+def test_an_instrument_that_came_too_late_is_left_out(copied: tuple[Path, str], tmp_path: Path) -> None:
+    data, run_ = copied
+    tape = data / "demo" / "tapes" / run_
+    files = _event_files(data, tape, ["binance_usdm:BTCUSDT"], tmp_path / "made")
+    assert [path.parts[-4] for path in files] == ["venue=binance_usdm"]
+    both = _event_files(data, tape, ["binance_usdm:BTCUSDT", "binance_spot:BTCUSDT"], tmp_path / "again")
+    assert [path.parts[-4] for path in both] == ["venue=binance_usdm", "venue=binance_spot"], "in the session's order"
 
 
 def test_a_row_that_was_changed_is_found(copied: tuple[Path, str]) -> None:

@@ -199,6 +199,7 @@ def test_what_was_finished_is_kept(what: str, code: int, said: str, loaded: tupl
         cwd=tmp_path, env=environment(), timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stderr.count("\n") <= 1, said in done.stderr) == (code, True, True), done.stderr
+    assert ("s.yaml:1 (levels=3): " in done.stderr) == (code != 0)
     if code == 0:
         assert {"settings": 4, "settings_tried": 2, "stopped": True}.items() <= json.loads(done.stdout).items()
     table = pq.read_table(tmp_path / "out.parquet")

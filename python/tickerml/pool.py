@@ -59,10 +59,11 @@ def cores() -> int:
 
 
 class Spread(NamedTuple):
-    """How spread work ended: the results by task, the error that ended it, and whether a signal did."""
+    """How spread work ended: the results by task, the error that ended it and its task, and whether a signal did."""
 
     results: dict[int, Any]
     error: TickerError | None
+    failed: int
     stopped: bool
 
 
@@ -90,7 +91,7 @@ def spread(work: Callable[[int, Tell], Any], count: int, workers: int, *, what: 
                     results[task] = result
             except TickerError as raised:
                 error = raised
-        return Spread(results, error, pool.stopped)
+        return Spread(results, error, pool.failed, pool.stopped)
 
 
 def _lines(pool: Pool, what: str, done: Callable[[], float]) -> Callable[[], None]:
@@ -136,11 +137,12 @@ class Pool:
     Attributes
     ----------
     finished : tasks that are done.
+    failed : the task that failed; -1 for none.
     stopped : whether `stop` was called.
     """
 
     def __init__(self, work: Callable[[int, Tell], Any], workers: int) -> None:
-        self.finished = 0
+        self.finished, self.failed = 0, -1
         self.stopped = False
         self._work = work
         self._shared = mmap.mmap(-1, 8 * workers)
@@ -217,11 +219,13 @@ class Pool:
         try:
             value = worker.ours.recv()
         except EOFError:
+            self.failed = task
             worker.process.join()
             code = worker.process.exitcode
             how = f"was killed by signal {-code} (is memory full?)" if code < 0 else f"ended with {code}"
-            raise TickerError(f"the worker of task {task} {how}") from None
+            raise TickerError(f"its worker {how}") from None
         if isinstance(value, _Failed):
+            self.failed = task
             kinds = {3: NotFoundError, 5: DeadlineError, 6: UnsoundDataError}
             if value.exit_code == ConfigError.exit_code:
                 raise ConfigError(value.text.splitlines())

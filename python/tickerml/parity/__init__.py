@@ -174,7 +174,9 @@ def _event_files(data: Path, tape: Path, instruments: Sequence[str], place: Path
         file = EventFile(path)
         ids[path] = file.instrument_id
         file.close()
-    return sorted(files, key=lambda path: (instruments.index(ids[path]), path.name))
+    # An instrument that came after the first decision is on the tape, and for the next run.
+    decided = [path for path in files if ids[path] in instruments]
+    return sorted(decided, key=lambda path: (instruments.index(ids[path]), path.name))
 
 
 def _others(load: Callable[..., Loaded], config: Config) -> Iterator[Side]:

@@ -82,14 +82,14 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
         _check_policies(settings, configs, events)
         workers = min(asked.workers or cores(), len(settings))
         work = _work(events, configs, asked)
-        results, error, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
+        results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
         head = {"policy": asked.policy, "profile": asked.profile, "sets": dict(asked.sets), "stopped": stopped,
                 "settings_given": len(settings), "sweep": asked.file.read_text(encoding="utf-8"),
                 "events": [str(path) for path in files], "rows": len(events),
                 "code_version": code_version()}  # fmt: skip
         size = out.write(settings, results, head) if results else 0
     if error is not None:
-        raise error
+        raise _named(error, settings[failed])
     ranked = sorted(results, key=lambda n: (-float(results[n]["pnl_quote"]), n))
     return {
         "sweep": str(asked.file), "output": str(asked.output) if results else None, "bytes": size,
@@ -112,6 +112,14 @@ def summary_text(result: dict[str, Any]) -> str:
         str(result["output"]) if result["output"] else "stopped before a setting was finished: nothing written"
     )
     return "\n".join(lines)
+
+
+def _named(error: TickerError, setting: Setting) -> TickerError:
+    """The same error with the setting that it belongs to."""
+    where = f"{setting.where} ({' '.join(f'{key}={text}' for key, text in setting.sets)}): "
+    if isinstance(error, ConfigError):
+        return ConfigError([where + problem for problem in error.problems])
+    return type(error)(where + str(error))
 
 
 def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], events: Any) -> None:
