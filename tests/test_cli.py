@@ -75,7 +75,8 @@ def test_a_command_that_nearly_exists_is_named(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "collect", "replay", "backtest", "costs", "markout", "data", "venue", "doctor", "config"]
+    "command",
+    ["run", "collect", "replay", "backtest", "costs", "markout", "parity", "data", "venue", "doctor", "config"],
 )
 def test_every_command_of_the_contract_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, command, "--help")
@@ -89,8 +90,11 @@ def test_every_command_of_the_contract_explains_itself(command: str, capsys: pyt
         ("collect", "--duration --instrument --new --resume --at"),
         ("replay", "--policy --set --allow-damage --fills --orders --batch-events"),
         ("backtest", "--policy --set --profile --allow-insample --fills --orders --batch-events"),
+        ("backtest", "--sweep --output --workers"),
+        ("parity", "--others --workers"),
         ("data import", "--instrument --no-events --tick --lot --min-notional"),
         ("data verify", "--strict"),
+        ("data export", "--output --instrument --base-latency-ms"),
         ("data book", "--instrument --at --depth"),
         ("venue serve", "--market --recording --instrument --speed --port"),
         ("config show", "--origin"),

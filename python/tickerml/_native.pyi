@@ -16,6 +16,7 @@ __all__ = [
     "STATES",
     "EventRows",
     "EventWriter",
+    "Events",
     "Feed",
     "Fill",
     "Gap",
@@ -28,6 +29,7 @@ __all__ = [
     "View",
     "file_sha256",
     "find_runs",
+    "instrument_json",
     "quotes_at",
     "sha256_hex",
     "tape_book",
@@ -35,6 +37,7 @@ __all__ = [
     "tape_has",
     "tape_import",
     "tape_market",
+    "tape_raw",
     "tape_scan",
     "tape_span",
 ]
@@ -52,14 +55,16 @@ STATES: Final[list[str]]
 
 def file_sha256(path: str | PathLike[str]) -> str: ...
 def find_runs(data_dir: str | PathLike[str]) -> str: ...
+def instrument_json(instrument: str, tick: str, lot: str, min_notional: str) -> str: ...
 def quotes_at(
-    files: Iterable[tuple[Any, ...]], settings: str, instrument: str, times_ns: npt.NDArray[np.int64]
+    files: Events | Iterable[tuple[Any, ...]], settings: str, instrument: str, times_ns: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[np.int64]]: ...
 def tape_book(path: str | PathLike[str], instrument: str, at_ns: int | None = None, depth: int = 10) -> str: ...
 def tape_config(path: str | PathLike[str]) -> str: ...
 def tape_has(path: str | PathLike[str], pos: int) -> bool: ...
 def tape_import(format: str, files: Sequence[str | PathLike[str]], instrument: str, opts_json: str) -> str: ...
 def tape_market(path: str | PathLike[str]) -> str: ...
+def tape_raw(path: str | PathLike[str], instrument: str, out: str | PathLike[str], gzip: bool) -> str: ...
 def tape_scan(path: str | PathLike[str]) -> str: ...
 def tape_span(path: str | PathLike[str]) -> tuple[int, int] | None: ...
 
@@ -120,6 +125,17 @@ class EventWriter:
     def close(self) -> None: ...
 
 @final
+class Events:
+    """Event files in memory, shared by the sessions that read them."""
+
+    def __new__(cls, files: Iterable[tuple[Any, ...]]) -> Events: ...
+    def __len__(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def span(self) -> tuple[int, int] | None: ...
+
+@final
 class Session:
     """The engine as an iterator of views."""
 
@@ -135,7 +151,7 @@ class Session:
     ) -> Session: ...
     @staticmethod
     def backtest(
-        files: Sequence[tuple[Any, ...]],
+        files: Events | Iterable[tuple[Any, ...]],
         settings: str,
         *,
         batch_events: int = 65536,

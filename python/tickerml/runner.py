@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from tickerml.config import Loaded
     from tickerml.config.models import Config
     from tickerml.policy.base import Policy
+    from tickerml.sources.recorded import EventRows
 
-__all__ = ["Desk", "Outputs", "backtest", "desk", "finish", "replay", "summary_text"]
+__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
 
 
 @dataclass(frozen=True)
@@ -196,17 +197,42 @@ def backtest(
     files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs, profile: str | None = None
 ) -> dict[str, Any]:
     """Runs event files."""
+    from tickerml.sources.recorded import load_events
+
+    def sinks(instruments: Sequence[Any]) -> list[Sink]:
+        return _files(outputs, instruments, loaded.config)
+
+    events = load_events(files)
+    return backtest_events(events, loaded.config, batch_events=batch_events, sinks=sinks, profile=profile)
+
+
+def backtest_events(
+    events: EventRows,
+    config: Config,
+    *,
+    batch_events: int,
+    sinks: Callable[[Sequence[Any]], Sequence[Sink]],
+    profile: str | None = None,
+    carry: str | None = None,
+) -> dict[str, Any]:
+    """Runs event files that are in memory.
+
+    Parameters
+    ----------
+    sinks : gives what sees every step, for the session's instruments.
+    carry : the account to begin with, where a run went on from another.
+    """
     from tickerml.sources.recorded import event_session
 
-    session, events = event_session(files, loaded.config, batch_events=batch_events)
-    sinks = _files(outputs, session.instruments, loaded.config)
-    with desk(loaded.config, session.instruments, sinks, unbound=profile is not None) as traded:
+    session = event_session(events, config, batch_events=batch_events)
+    made = sinks(session.instruments)
+    with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
         traded.trade(session)
     result = finish(session, traded, {})
     rows = result["stats"].get("rows", 0)
     return {
         **result,
-        "events": events,
+        "events": events.events,
         "rows": rows,
         "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0,
     }

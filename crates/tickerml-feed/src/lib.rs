@@ -19,6 +19,7 @@ pub mod event_file;
 pub mod feed;
 pub mod import;
 pub mod liveness;
+pub mod raw;
 pub mod reader;
 pub mod recorder;
 pub mod recording;

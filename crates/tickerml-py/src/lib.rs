@@ -2,6 +2,7 @@
 //!
 //! One file a concern; each has a `register` that adds its classes and functions to the module.
 mod errors;
+mod events;
 mod feed;
 mod instrument;
 mod orders;
@@ -34,6 +35,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;
     m.add("CAUSES", Cause::ALL.map(Cause::name))?;
     m.add_function(wrap_pyfunction!(sha256_hex, m)?)?;
+    events::register(m)?;
     feed::register(m)?;
     rows::register(m)?;
     sample::register(m)?;

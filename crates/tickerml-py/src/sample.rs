@@ -1,6 +1,6 @@
 //! Books at given venue times, for marking fills afterwards.
 use crate::errors;
-use crate::session::event_set;
+use crate::events::Events;
 use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -26,7 +26,8 @@ fn quotes_at<'py>(
     if !times.is_sorted() {
         return Err(PyValueError::new_err("times_ns goes back"));
     }
-    let (set, market) = event_set(py, files)?;
+    let events = Events::of(py, files)?;
+    let (set, market) = events.get().parts();
     let index = market.iter().position(|i| i.id() == instrument).ok_or_else(|| {
         let known: Vec<_> = market.iter().map(tickerml_core::instrument::Instrument::id).collect();
         errors::not_found(&format!("{instrument}: not among these events, which are of {}", known.join(", ")))

@@ -1,5 +1,6 @@
 //! `Session`: the engine as an iterator of views.
 use crate::errors;
+use crate::events::Events;
 use crate::feed::Feed;
 use crate::instrument::InstrumentInfo;
 use crate::orders;
@@ -9,10 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-use tickerml_core::event_set::{Columns, EventSet};
-use tickerml_core::instrument::Instrument;
 use tickerml_core::market::{BooksOnly, LineStats};
 use tickerml_core::session::{EventInput, Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
 use tickerml_core::sim::Recorded;
@@ -116,18 +114,18 @@ impl Session {
         Session::make(py, core, settings, source, batch_events, allow_damage)
     }
 
-    /// A session over event files: `files` is a sequence of (instrument JSON, pos, ts_recv_ns, ts_event_ns, kind, px, qty,
-    /// flags).
+    /// A session over event files: `files` is an [`Events`], or what one is made of.
     #[staticmethod]
     #[pyo3(signature = (files, settings, *, batch_events = 65536, latencies = None))]
     fn backtest(
         py: Python<'_>,
-        files: &Bound<'_, PySequence>,
+        files: &Bound<'_, PyAny>,
         settings: &str,
         batch_events: usize,
         latencies: Option<Latencies<'_>>,
     ) -> PyResult<Session> {
-        let (set, market) = event_set(py, files.as_any())?;
+        let events = Events::of(py, files)?;
+        let (set, market) = events.get().parts();
         let mut core = Session::core(settings, None, latencies.as_ref())?;
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
@@ -386,53 +384,6 @@ impl Session {
             _ => Ok(()),
         }
     }
-}
-
-/// Event files, one after the other, as one set, and their instruments.
-pub fn event_set(py: Python<'_>, files: &Bound<'_, PyAny>) -> PyResult<(Arc<EventSet>, Vec<Instrument>)> {
-    let mut set = EventSet::default();
-    let mut market = Vec::new();
-    for file in files.try_iter()? {
-        let index = push_file(&mut set, &mut market, file?.cast::<PyTuple>()?)?;
-        debug_assert!(index < market.len());
-    }
-    py.detach(|| set.sort());
-    Ok((Arc::new(set), market))
-}
-
-/// Adds one event file; returns the index of its instrument.
-fn push_file(set: &mut EventSet, market: &mut Vec<Instrument>, file: &Bound<'_, PyTuple>) -> PyResult<usize> {
-    let json: String = file.get_item(0)?.extract()?;
-    let instrument: Instrument = serde_json::from_str(&json)
-        .map_err(|e| errors::unsound(&format!("event file: its instrument cannot be read: {e}")))?;
-    let index = match market.iter().position(|i| i.id() == instrument.id()) {
-        Some(index) if market[index] == instrument => index,
-        Some(_) => {
-            return Err(errors::unsound(&format!("{}: event files disagree about its metadata", instrument.id())));
-        }
-        None => {
-            market.push(instrument);
-            market.len() - 1
-        }
-    };
-    let long = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, i64>>();
-    let byte = |n: usize| file.get_item(n)?.extract::<PyReadonlyArray1<'_, u8>>();
-    let (pos, recv, event, px, qty) = (long(1)?, long(2)?, long(3)?, long(5)?, long(6)?);
-    let (kind, flags) = (byte(4)?, byte(7)?);
-    set.push(
-        index as u16,
-        Columns {
-            pos: pos.as_slice()?,
-            ts_recv_ns: recv.as_slice()?,
-            ts_event_ns: event.as_slice()?,
-            kind: kind.as_slice()?,
-            px: px.as_slice()?,
-            qty: qty.as_slice()?,
-            flags: flags.as_slice()?,
-        },
-    )
-    .map_err(errors::core)?;
-    Ok(index)
 }
 
 /// The CONFIG record of a tape, as JSON text.

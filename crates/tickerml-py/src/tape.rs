@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use std::path::PathBuf;
 use tickerml_core::error::Error;
 use tickerml_feed::import::{ImportOptions, import};
+use tickerml_feed::raw::export_raw;
 use tickerml_feed::reader::{scan_tape, tape_span};
 use tickerml_feed::store::{DataFolder, StoreError, find_runs};
 
@@ -46,6 +47,16 @@ fn tape_import_py(
     Ok(serde_json::json!(report).to_string())
 }
 
+/// Writes a tape's frames and depth snapshots of one instrument as lines into the file `out`.
+///
+/// Returns JSON: rows, damaged.
+#[pyfunction]
+#[pyo3(name = "tape_raw")]
+fn tape_raw_py(py: Python<'_>, path: PathBuf, instrument: &str, out: PathBuf, gzip: bool) -> PyResult<String> {
+    let report = py.detach(|| export_raw(&path, instrument, &out, gzip)).map_err(errors::store)?;
+    Ok(serde_json::json!(report).to_string())
+}
+
 /// Every run of a data folder, oldest first: the JSON list of their `run.json`.
 #[pyfunction]
 #[pyo3(name = "find_runs")]
@@ -58,5 +69,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(tape_scan_py, m)?)?;
     m.add_function(wrap_pyfunction!(tape_span_py, m)?)?;
     m.add_function(wrap_pyfunction!(tape_import_py, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_raw_py, m)?)?;
     m.add_function(wrap_pyfunction!(find_runs_py, m)?)
 }

@@ -12,6 +12,8 @@ __all__ = ["data"]
 
 REJECTED_SHOWN = 5
 
+EXPORTS = ("hftbacktest-npz", "tardis-csv", "csv", "raw")
+
 
 @click.group()
 @common
@@ -50,7 +52,7 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 @data.command("import")
-@click.argument("format_", metavar="FORMAT", type=click.Choice(["hftbacktest-raw", "jsonl"]))
+@click.argument("format_", metavar="FORMAT", type=click.Choice(["hftbacktest-raw", "jsonl", "hftbacktest-npz"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--instrument", type=INSTRUMENT, required=True, help="What the recording is of.")
 @click.option("--no-events", is_flag=True, help="Write the tape only, no event files.")
@@ -68,7 +70,11 @@ def import_(
     lot: str | None,
     min_notional: str | None,
 ) -> None:
-    """Make a tape and event files of recordings; several FILEs are one tape."""
+    """Make a tape and event files of recordings; several FILEs are one tape. An npz makes event files only."""
+    if format_ == "hftbacktest-npz":
+        result = _import_npz(files, instrument, no_events=no_events, tick=tick, lot=lot, min_notional=min_notional)
+        emit(result, lambda: _npz_text(result))
+        return
     from tickerml.sources.tapes import import_files
 
     result = import_files(
@@ -80,6 +86,36 @@ def import_(
         steps={"tick": tick, "lot": lot, "min_notional": min_notional},
     )
     emit(result, lambda: _import_text(result))
+
+
+def _import_npz(
+    files: tuple[Path, ...],
+    instrument: str,
+    *,
+    no_events: bool,
+    tick: str | None,
+    lot: str | None,
+    min_notional: str | None,
+) -> dict[str, Any]:
+    if no_events:
+        raise click.UsageError("hftbacktest-npz has no frames for a tape: leave --no-events out")
+    if tick is None or lot is None:
+        raise click.UsageError("hftbacktest-npz says nothing of the instrument: give --tick and --lot")
+    from tickerml.sources.npz import import_npz
+
+    data_dir = globals_of().data_dir()
+    return import_npz(data_dir, files, instrument, tick=tick, lot=lot, min_notional=min_notional)
+
+
+def _npz_text(result: dict[str, Any]) -> str:
+    when = span_text(result["first_ts_recv_ns"], result["last_ts_recv_ns"])
+    lines = [
+        f"run {result['run']}: {result['rows']} rows, {when}",
+        f"{result['levels']} levels, {result['trades']} trades, {result['snapshots']} snapshots, "
+        f"{result['discarded_diffs']} levels before the first snapshot, {result['skipped']} rows of no use here",
+        f"events {result['events']}",
+    ]
+    return "\n".join([*lines, f"next: tickerml backtest {result['run']} --policy P"])
 
 
 def _import_text(result: dict[str, Any]) -> str:
@@ -109,22 +145,40 @@ def convert(tape_or_run: str) -> None:
 
 
 @data.command()
-@click.argument("format_name", metavar="FORMAT", type=click.Choice(["hftbacktest-npz"]))
+@click.argument("format_name", metavar="FORMAT", type=click.Choice(EXPORTS))
 @click.argument("path")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write (tardis-csv: a folder)."
 )
+@click.option("--instrument", type=INSTRUMENT, help="raw: which one of the tape's [the only one].")
 @click.option(
     "--base-latency-ms", type=FiniteRange(0, 60_000), default=5, show_default=True,
     help="One way, of the fastest message: what the venue's clock is corrected with.",
 )  # fmt: skip
 @common
-def export(format_name: str, path: str, output: Path, base_latency_ms: float) -> None:
-    """Write one instrument's event files (files, a folder, a glob or a run) in another program's format."""
-    from tickerml.sinks.npz import export_npz
+def export(format_name: str, path: str, output: Path, instrument: str | None, base_latency_ms: float) -> None:
+    """Write event files (files, a folder, a glob or a run) for another program; raw: a tape's frames as lines."""
     from tickerml.sources.lookup import find_events
 
-    result = export_npz(find_events((path,), globals_of().data_dir()), output, base_latency_ms)
+    data_dir = globals_of().data_dir()
+    if instrument is not None and format_name != "raw":
+        raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
+    if output.is_dir() and format_name != "tardis-csv":
+        raise click.UsageError(f"-o {output}: is a folder; give a file")
+    result: dict[str, Any]
+    if format_name == "raw":
+        from tickerml.sources.tapes import export_raw
+
+        result = export_raw(data_dir, path, output, instrument)
+    elif format_name == "hftbacktest-npz":
+        from tickerml.sinks.npz import export_npz
+
+        result = dict(export_npz(find_events((path,), data_dir), output, base_latency_ms))
+    else:
+        from tickerml.sinks import text
+
+        write: Any = text.export_csv if format_name == "csv" else text.export_tardis
+        result = dict(write(find_events((path,), data_dir), output))
     emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {output}")
 
 

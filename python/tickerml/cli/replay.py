@@ -72,6 +72,15 @@ def replay(
 @click.option("--policy", required=True, help="hold, imbalance or grid.")
 @click.option("--profile", type=click.Choice(["hftbacktest"]), help="Its rules, for comparison.")
 @click.option("--allow-insample", is_flag=True, help="Use fitted parameters on the data that they were fitted to.")
+@click.option("--sweep", type=click.Path(path_type=Path), metavar="FILE", help="Try every setting of this YAML file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where a sweep's rows go (.parquet) [the sweep file's name, in the working folder].",
+)
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes of a sweep [one a core].")
 @_engine_options
 @common
 def backtest(
@@ -80,6 +89,9 @@ def backtest(
     policy: str,
     profile: str | None,
     allow_insample: bool,
+    sweep: Path | None,
+    output: Path | None,
+    workers: int | None,
     sets: tuple[tuple[str, str], ...],
     batch_events: int,
     fills: Path | None,
@@ -90,9 +102,23 @@ def backtest(
     from tickerml.profiles import PROFILES
     from tickerml.sources.lookup import find_events
 
+    if sweep is None and (output or workers):
+        raise click.UsageError("-o and --workers belong to --sweep FILE")
+    if sweep is not None and (fills or orders):
+        raise click.UsageError("--fills and --orders are of one backtest; a sweep writes one row a setting")
     given = globals_of()
+    fixed = [key for key, _ in sets]
     sets = (*PROFILES.get(profile or "", ()), *sets)
     files = find_events(events, given.data_dir())
+    if sweep is not None:
+        from tickerml import config
+        from tickerml import sweep as sweeps
+
+        output = output or sweeps.default_output(sweep, given.data_dir())
+        asked = sweeps.Asked(sweep, output, policy, profile, sets, fixed, batch_events, workers)
+        result = sweeps.run(files, config.read_below(given.config), asked, quiet=given.verbose < 0)
+        emit(result, lambda: sweeps.summary_text(result))
+        return
     outputs = _outputs(fills, orders, *files)
     loaded = given.load(policy, sets)
     result = runner.backtest(files, loaded, profile=profile, batch_events=batch_events, outputs=outputs)

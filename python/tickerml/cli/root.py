@@ -20,6 +20,7 @@ MODULES = {
     "backtest": "replay",
     "costs": "costs",
     "markout": "markout",
+    "parity": "parity",
     "data": "data",
     "venue": "venue",
     "doctor": "doctor",

@@ -11,10 +11,10 @@ from tickerml.config.home import data_home, own_environment
 from tickerml.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tickerml.config.layers import Key
+    from tickerml.config.layers import Key, Layer
     from tickerml.config.models import Config
 
-__all__ = ["Loaded", "data_dir", "load"]
+__all__ = ["Below", "Loaded", "data_dir", "load", "read_below"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,56 @@ def load(
     ConfigError
         With every problem of every layer, not only the first.
     """
+    below = read_below(config_dir, recorded=recorded, environ=environ, cwd=cwd)
+    return below.with_flags(policy=policy, sets=sets, instruments=instruments)
+
+
+@dataclass(frozen=True)
+class Below:
+    """The layers below the flags, read once for any number of settings."""
+
+    layers: Sequence[Layer]
+    data: Mapping[str, Any]
+
+    def with_flags(
+        self,
+        *,
+        policy: str | None = None,
+        sets: Sequence[tuple[str, str]] = (),
+        instruments: Sequence[str] = (),
+        origins: Mapping[str, str] | None = None,
+    ) -> Loaded:
+        """The configuration with the flags on top.
+
+        Parameters
+        ----------
+        origins : where the keys of `sets` stand, for those that no ``--set`` gave.
+
+        Raises
+        ------
+        ConfigError
+        """
+        from tickerml.config.layers import lay_over, origins_of
+
+        data, layers = dict(self.data), list(self.layers)
+        if policy or sets or instruments:
+            from tickerml.config.flags import flag_layer, instrument_layer
+
+            layers += [instrument_layer(instruments), flag_layer(policy, sets, _configured_policy(data), origins or {})]
+            data = lay_over(lay_over(data, layers[-2].data), layers[-1].data)
+        return _checked(data, origins_of(layers), [problem for layer in layers for problem in layer.problems])
+
+
+def read_below(
+    config_dir: Path | None = None,
+    *,
+    recorded: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Below:
+    """Reads every layer below the flags; parameters as of `load`."""
     from tickerml.config.env import env_layer
-    from tickerml.config.layers import FILES, file_layers, lay_over, origins_of, recorded_layer
+    from tickerml.config.layers import FILES, file_layers, lay_over, recorded_layer
 
     environ = own_environment() if environ is None else environ
     layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ)]
@@ -66,12 +114,7 @@ def load(
     if recorded:
         layers.append(recorded_layer(recorded))
         data = lay_over(data, layers[-1].data)
-    if policy or sets or instruments:
-        from tickerml.config.flags import flag_layer, instrument_layer
-
-        layers += [instrument_layer(instruments), flag_layer(policy, sets, _configured_policy(data))]
-        data = lay_over(lay_over(data, layers[-2].data), layers[-1].data)
-    return _checked(data, origins_of(layers), [problem for layer in layers for problem in layer.problems])
+    return Below(layers, data)
 
 
 def data_dir(given: Path | None, environ: Mapping[str, str] | None = None) -> Path:

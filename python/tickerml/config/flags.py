@@ -1,6 +1,6 @@
 """What the command line sets, as layers: ``--policy``, ``--set key=value``, ``--instrument venue:SYMBOL``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tickerml.config.layers import FILES, Key, Layer, did_you_mean
 from tickerml.config.models import VENUES, Execution
@@ -10,8 +10,10 @@ from tickerml.errors import NotFoundError
 __all__ = ["flag_layer", "instrument_layer", "setting_keys"]
 
 
-def flag_layer(policy: str | None, sets: Iterable[tuple[str, str]], configured: str) -> Layer:
-    """The layer of ``--policy`` and ``--set``.
+def flag_layer(
+    policy: str | None, sets: Iterable[tuple[str, str]], configured: str, origins: Mapping[str, str]
+) -> Layer:
+    """The layer of ``--policy`` and ``--set``, or of what stands for it in a file.
 
     A key is a setting of execution_config.yaml (``step_ms``, ``balance.USDT``), a parameter of the policy (``levels``),
     or a whole path (``risk.drawdown_frac_max``).
@@ -19,17 +21,19 @@ def flag_layer(policy: str | None, sets: Iterable[tuple[str, str]], configured: 
     Parameters
     ----------
     configured : the policy of the configuration, whose parameters ``--set`` means where ``--policy`` is not given.
+    origins : ``file:line`` of the keys that no ``--set`` gave.
     """
     layer = Layer()
     if policy is not None:
         layer.put(("model", "policy"), policy, "--policy")
     name = policy or configured
     for key, text in sets:
-        path = _path(key, name)
+        path, origin = _path(key, name), origins.get(key, f"--set {key}")
         if path is None:
-            layer.problems.append(f"--set {key}: unknown setting; {did_you_mean(key, setting_keys(name))}")
+            where = f"{origin} {key}" if key in origins else origin
+            layer.problems.append(f"{where}: unknown setting; {did_you_mean(key, setting_keys(name))}")
         else:
-            layer.put(path, parse_text(text), f"--set {key}")
+            layer.put(path, parse_text(text), origin)
     return layer
 
 

@@ -32,10 +32,14 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 @dataclass
 class YamlFile:
-    """What one file says: `data`, the line of each key path in `lines`, and `problems` as finished sentences."""
+    """What one file says: `data`, the line of each key path in `lines`, and `problems` as finished sentences.
+
+    A file that is a list, where that is allowed, has `items` instead of `data`; its paths begin with an item's index.
+    """
 
     path: Path
     data: dict[str, Any] = field(default_factory=dict)
+    items: list[Any] | None = None
     lines: dict[Path_, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -44,8 +48,13 @@ class YamlFile:
         self.problems.append(f"{self.path}:{line} {what}" if line else f"{self.path}: {what}")
 
 
-def read_yaml(path: Path) -> YamlFile:
-    """Reads a file; a file that cannot be used leaves `data` empty and says why in `problems`."""
+def read_yaml(path: Path, *, list_ok: bool = False) -> YamlFile:
+    """Reads a file; a file that cannot be used leaves `data` empty and says why in `problems`.
+
+    Parameters
+    ----------
+    list_ok : the file may be a list, too.
+    """
     out = YamlFile(path)
     text = _text(path, out)
     if text is None:
@@ -59,12 +68,12 @@ def read_yaml(path: Path) -> YamlFile:
     except (yaml.YAMLError, RecursionError):
         out.blame(0, "is not YAML: it holds a character or a nesting that YAML does not allow; write it anew")
         return out
-    if node is None:
-        return out
-    if not isinstance(node, yaml.MappingNode):
-        out.blame(1, "the file must be a mapping of `key: value` lines")
-        return out
-    out.data = _mapping(node, (), out, set())
+    if isinstance(node, yaml.MappingNode):
+        out.data = _mapping(node, (), out, set())
+    elif isinstance(node, yaml.SequenceNode) and list_ok:
+        out.items = _value(node, (), out, set())
+    elif node is not None:
+        out.blame(1, "the file must be a mapping of `key: value` lines" + (", or a list of such" if list_ok else ""))
     return out
 
 

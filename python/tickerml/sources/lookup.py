@@ -50,6 +50,8 @@ def find_run(run: str, data: Path) -> Path:
     for folder in data_folders(data):
         if is_tape(folder / "tapes" / run):
             return folder
+    if any((folder / "runs" / run).is_dir() for folder in data_folders(data)):
+        raise NotFoundError(f"{run}: has no tape (any more); its event files are for `tickerml backtest`")
     from difflib import get_close_matches
 
     near = get_close_matches(run, list(runs(data)), n=1)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tickerml.config.build import settings_json
 from tickerml.sources.latency_file import recorded_latencies
@@ -14,7 +14,7 @@ from tickerml.sources.latency_file import recorded_latencies
 if TYPE_CHECKING:
     from tickerml.config.models import Config
 
-__all__ = ["event_session", "recorded_config", "tape_session"]
+__all__ = ["event_session", "load_events", "recorded_config", "tape_session"]
 
 
 def recorded_config(tape: Path) -> dict[str, Any]:
@@ -37,17 +37,31 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
     )
 
 
-def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -> tuple[Any, int]:
-    """A session over event files, whose order is (ts_recv, argument, pos), and how many events they hold."""
+class EventRows(NamedTuple):
+    """Event files in memory, for any number of sessions."""
+
+    rows: Any
+    """`_native.Events`; their order is (ts_recv, argument, pos)."""
+    events: int
+    """Levels of diffs, trades and best bid/asks (contract.md, `events`)."""
+
+
+def load_events(files: Sequence[Path]) -> EventRows:
+    """Reads event files into memory."""
     from tickerml import _native
     from tickerml.sinks.events import EventChunks
 
-    latencies = recorded_latencies(config)
     chunks = EventChunks(files)
     try:
-        session = _native.Session.backtest(
-            chunks, settings_json(config), batch_events=batch_events, latencies=latencies
-        )
-        return session, chunks.events
+        return EventRows(_native.Events(chunks), chunks.events)
     finally:
         chunks.close()
+
+
+def event_session(events: EventRows, config: Config, *, batch_events: int) -> Any:
+    """A session over what `load_events` gave."""
+    from tickerml import _native
+
+    return _native.Session.backtest(
+        events.rows, settings_json(config), batch_events=batch_events, latencies=recorded_latencies(config)
+    )

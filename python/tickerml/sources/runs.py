@@ -12,7 +12,7 @@ from typing import Any
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.sources.lookup import RUN
 
-__all__ = ["PINNED", "choose_run", "newest_first"]
+__all__ = ["PINNED", "choose_run", "new_name", "newest_first", "write_run"]
 
 PINNED = ("command", "config_hash", "code_version", "policy")
 """What a run is pinned to (rules.md 3): where one differs, another run starts."""
@@ -36,7 +36,7 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
         for info in newest_first(data):
             if info.get("state") == "running" and _differs(info, wanted) == []:
                 return str(info["run"]), True
-    return _new_name(), False
+    return new_name(), False
 
 
 def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
@@ -68,5 +68,17 @@ def newest_first(data: Path) -> Iterator[dict[str, Any]]:
             yield {"run": path.parent.name, "unreadable": str(path)}
 
 
-def _new_name() -> str:
+def new_name() -> str:
+    """A name for a run that begins now."""
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def write_run(data: Path, run: str, what: Mapping[str, Any]) -> None:
+    """The `run.json` of a run that has no tape, and has ended when it is made."""
+    now_ns = time.time_ns()
+    ended = {"run": run, "state": "ended", "created_ts_ns": now_ns, "ended_ts_ns": now_ns, **what}
+    folder = data / "runs" / run
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / "run.json.tmp"
+    draft.write_text(json.dumps(ended, indent=2), encoding="utf-8")
+    draft.replace(folder / "run.json")

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.errors import NotFoundError
+from tickerml.errors import NotFoundError, UnsoundDataError
 from tickerml.progress import bar
 from tickerml.sources.lookup import find_tape
 from tickerml.version import code_version
@@ -18,7 +18,16 @@ from tickerml.version import code_version
 if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
 
-__all__ = ["book_at", "convert_tape", "full_book", "import_files", "span", "verify_tape"]
+__all__ = [
+    "book_at",
+    "convert_into",
+    "convert_tape",
+    "export_raw",
+    "full_book",
+    "import_files",
+    "span",
+    "verify_tape",
+]
 
 CHUNK_ROWS = 1 << 14
 """Rows on their way from a tape to a file: 700 kB, which stay in a core's cache and in memory that was used before."""
@@ -68,6 +77,44 @@ def convert_tape(data: Path, tape_or_run: str) -> dict[str, Any]:
     made = _convert(folder, tape)
     return {"events": made["events"], "rows": made["rows"], "bytes": made["bytes"],
             "cpu_s": round(time.process_time(), 6)}  # fmt: skip
+
+
+def convert_into(folder: Path, tape: Path) -> bool:
+    """Makes a tape's event files under another folder; whether there are any."""
+    return bool(_convert(folder, tape)["rows"])
+
+
+def export_raw(data: Path, tape_or_run: str, out: Path, instrument: str | None) -> dict[str, Any]:
+    """Writes the frames and depth snapshots of one instrument as lines `<recv_ns> <json>`; `.gz` is compressed.
+
+    Parameters
+    ----------
+    instrument : whose; the tape's own where it has one only.
+
+    Raises
+    ------
+    NotFoundError, UnsoundDataError
+        The latter for a tape that is damaged, or has none of it: nothing is written then.
+    """
+    from tickerml import _native
+
+    tape = find_tape(tape_or_run, data)
+    known = [str(name) for name in json.loads(_native.tape_config(tape)).get("instruments", [])]
+    if instrument is None and len(known) != 1:
+        raise NotFoundError(f"{tape}: holds {', '.join(known) or 'no instrument'}; say which one with --instrument")
+    wanted, draft = instrument or known[0], out.with_name(f".{out.name}.tmp")
+    if wanted not in known:
+        raise NotFoundError(f"{wanted}: not on this tape, which holds {', '.join(known) or 'no instrument'}")
+    try:
+        report = json.loads(_native.tape_raw(tape, wanted, draft, out.suffix == ".gz"))
+        if report["damaged"]:
+            raise UnsoundDataError(f"{tape}: damaged in {report['damaged']} places; `tickerml data verify` says where")
+        if not report["rows"]:
+            raise UnsoundDataError(f"{tape}: has no frame or snapshot of {wanted} in this form")
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+    return {"rows": report["rows"], "bytes": out.stat().st_size}
 
 
 def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str, Any], int]:
