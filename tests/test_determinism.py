@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from commands import COMMAND, environment, tickerml
 from fold import fold
-from tickerml import config, live, runner
+from tickerml import config, live, recording, runner
 from tickerml.sources.lookup import find_events
 from tickerml.sources.tapes import import_files
 
@@ -69,7 +69,7 @@ def test_two_live_runs_in_one_process_replay_to_their_own_digests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two venues, two feeds, two engines in two data folders; signals belong to the main thread and stay out."""
-    monkeypatch.setattr(live, "Stopping", lambda _: nullcontext())
+    monkeypatch.setattr(recording, "Stopping", lambda _: nullcontext())
     found: dict[str, dict[str, Any]] = {}
 
     def work(name: str, seed: int) -> None:
