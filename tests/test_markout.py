@@ -179,6 +179,12 @@ def test_every_mistake_is_one_line(traded: tuple[Path, str]) -> None:
     data, run = traded
     (data / "bad.csv").write_text("a,b\n1,2\n")
     (data / "bad.parquet").write_bytes(b"no parquet")
+    good = (data / "f.csv").read_text().splitlines()
+    for name, column, text in (("px", 5, "0"), ("px2", 5, "abc"), ("time", 0, str(1 << 63)), ("side", 4, "up")):
+        cells = good[1].split(",")
+        cells[column] = text
+        (data / f"{name}.csv").write_text(f"{good[0]}\n{','.join(cells)}\n")
+        assert "fill 1 is none of ours" in tickerml(data, "markout", run, "--fills", f"{name}.csv", code=6)
     (data / "other.csv").write_text((data / "f.csv").read_text().replace("DEMOUSDT", "NONE"))
     for words, code, said in (
         ((run,), 3, "this run traded nothing"),
@@ -195,4 +201,5 @@ def test_every_mistake_is_one_line(traded: tuple[Path, str]) -> None:
         assert said in text
         assert text.count("\n") == 1, text
     (data / "empty.csv").write_text((data / "f.csv").read_text().splitlines()[0] + "\n")
-    assert tickerml(data, "markout", run, "--fills", "empty.csv")["table"] == []
+    assert tickerml(data, "markout", run, "--fills", "empty.csv", "-o", "none.csv")["table"] == []
+    assert (data / "none.csv").read_text().count("\n") == 1

@@ -1,5 +1,6 @@
 """`tickerml costs`: what a round trip would have cost on a recorded book, or costs now on a running run's."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def _running(data: Path, instrument: str) -> Path:
     ------
     NotFoundError
     """
-    from tickerml.errors import NotFoundError
+    from tickerml.errors import NotFoundError, UnsoundDataError
     from tickerml.sources.lookup import data_folders, is_tape
     from tickerml.sources.recorded import recorded_config
     from tickerml.sources.runs import newest_first
@@ -69,9 +70,10 @@ def _running(data: Path, instrument: str) -> Path:
     for folder in data_folders(data):
         for info in newest_first(folder):
             tape: Path = folder / "tapes" / str(info["run"])
-            if info.get("state") == "running" and is_tape(tape):
-                known = recorded_config(tape).get("instruments", [])
-                if instrument in known:
+            if info.get("state") != "running" or not is_tape(tape):
+                continue
+            with suppress(UnsoundDataError):  # a run that has just begun has no CONFIG record yet
+                if instrument in recorded_config(tape).get("instruments", []):
                     return tape
     raise NotFoundError(f"{instrument}: no running run in {data} records it; name a tape or a run behind it")
 

@@ -54,11 +54,13 @@ def markout(
     names = sorted({row.instrument for row in rows})
     parts = [market.mark([row for row in rows if row.instrument == name], name) for name in names]
     result: dict[str, Any] = {"fills": len(rows), "resamples": resamples, "seed": seed, "table": [], "rule": None}
+    numbers: list[list[float]] = []
     if parts:
         whole = joined(parts)
         result |= {"table": table(whole, ratio, resamples, seed), "rule": rule(whole, ratio, resamples, seed)}
-        if output is not None:
-            _write(output, rows, whole)
+        numbers = [[spread, *bps.ravel().tolist()] for spread, bps in zip(whole.spread_ticks, whole.bps, strict=True)]
+    if output is not None:
+        _write(output, rows, numbers)
     emit(result, lambda: _text(result))
 
 
@@ -152,8 +154,10 @@ class Market:
             events.close()
 
 
-def _write(path: Path, rows: "Sequence[FillRow]", marked: "Marked") -> None:
+def _write(path: Path, rows: "Sequence[FillRow]", numbers: Sequence[Sequence[float]]) -> None:
     """One row a fill: what it was, and its markouts; one that is not known is empty."""
+    from math import isnan
+
     from tickerml.markout import HORIZONS_S, REFERENCES
     from tickerml.sinks.files import SIDES, open_table
     from tickerml.sources.fills import FillRow
@@ -161,10 +165,9 @@ def _write(path: Path, rows: "Sequence[FillRow]", marked: "Marked") -> None:
     names = [f"{reference}_{horizon:g}s_bps" for reference in REFERENCES for horizon in HORIZONS_S]
     file = open_table(path, [*FillRow._fields, "spread_ticks", *names])
     try:
-        for k, row in enumerate(rows):
-            numbers = [marked.spread_ticks[k], *marked.bps[k].ravel()]
-            known = [None if number != number else float(number) for number in numbers]  # noqa: PLR0124 - NaN
-            file.add([*row._replace(side=SIDES[row.side])._asdict().values(), *known])  # type: ignore[arg-type]
+        for row, found in zip(rows, numbers, strict=True):
+            known = [None if isnan(number) else number for number in found]
+            file.add([*{**row._asdict(), "side": SIDES[row.side]}.values(), *known])
     finally:
         file.close()
 

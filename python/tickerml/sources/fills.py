@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ from tickerml.errors import NotFoundError, UnsoundDataError
 __all__ = ["FillRow", "fills_of_file", "fills_of_ledger"]
 
 NAMES: Final = ("ts_event_ns", "instrument", "order_id", "side", "px", "qty", "maker", "ahead_ratio")
+TS_NS_MAX: Final = 1 << 62
 SIDES: Final = {"buy": 1, "sell": -1, 1: 1, -1: -1}
 
 
@@ -82,10 +84,12 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _row(row: Mapping[str, Any], path: Path, n: int) -> FillRow:
     try:
-        ratio = row.get("ahead_ratio")
+        ratio, ts_ns, px = row.get("ahead_ratio"), int(row["ts_event_ns"]), str(row["px"])
+        if not 0 <= ts_ns < TS_NS_MAX or Fraction(px) <= 0:
+            raise ValueError(f"ts_event_ns={ts_ns} px={px}")
         return FillRow(
-            int(row["ts_event_ns"]), str(row["instrument"]), int(row["order_id"]), SIDES[row["side"]], str(row["px"]),
-            str(row["qty"]), row["maker"] in (True, 1, "true"), None if ratio in (None, "") else float(ratio),
+            ts_ns, str(row["instrument"]), int(row["order_id"]), SIDES[row["side"]], px, str(row["qty"]),
+            row["maker"] in (True, 1, "true"), None if ratio in (None, "") else float(ratio),
         )  # fmt: skip
-    except (KeyError, ValueError, TypeError) as e:
+    except (KeyError, ValueError, TypeError, ZeroDivisionError) as e:
         raise UnsoundDataError(f"{path}: fill {n} is none of ours: {e!r}; its columns are those of --fills") from e
