@@ -6,7 +6,7 @@
 //! ```text
 //! file  = "PAR1", group, group, ..., footer, length of the footer, "PAR1"
 //! group = for each column: dictionary page (kind and flags only), data page, data page, ...
-//! page  = header (Thrift), zstd of: levels where the column may be absent, values
+//! page  = header (Thrift) with a CRC-32 of what follows, zstd of: levels where the column may be absent, values
 //! ```
 mod column;
 mod encode;

@@ -132,7 +132,7 @@ impl Desk {
     }
 
     fn send(&mut self, report: Report, moment: Moment, i: &Instrument) {
-        let at_ns = (moment.at_ns + self.rules.latency.response_ns(i.venue)).max(moment.known_ns);
+        let at_ns = (moment.at_ns.saturating_add(self.rules.latency.response_ns(i.venue))).max(moment.known_ns);
         self.reports.send(report.instrument, at_ns, report);
     }
 

@@ -3,6 +3,7 @@ use super::binance::{Body, Channel, DepthIds, Scale, channel_of};
 use super::number;
 use super::scan::{Cursor, Scan};
 use crate::event::{Row, RowKind, flag};
+use crate::units::STAMP_NS_MAX;
 
 /// Decimals of mark prices in rows of kind 9 (contract.md, "Event files").
 const MARK_PRECISION: u8 = 8;
@@ -146,5 +147,6 @@ pub(super) fn stamp_ns(c: &Cursor<'_>, stamp: i64) -> Scan<i64> {
     /// Stamps from here on are microseconds: as milliseconds this would be the year 5138.
     const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
     let scale = if stamp >= MICROSECONDS_FROM { 1_000 } else { 1_000_000 };
-    stamp.checked_mul(scale).ok_or_else(|| c.bad("time out of range"))
+    let ns = stamp.checked_mul(scale).filter(|ns| (0..=STAMP_NS_MAX).contains(ns));
+    ns.ok_or_else(|| c.bad("time out of range"))
 }
