@@ -401,7 +401,7 @@ impl Market {
                 }
             }
             Body::Touch => line.stats.touches += 1,
-            Body::Mark => {}
+            Body::Mark => line.stats.marks += 1,
             Body::Other(_) => {
                 self.stats.unknown_frames += 1;
                 return;

@@ -45,7 +45,9 @@ fn events(arrivals: &[i64], event: i64) -> EventSet {
 #[test]
 fn no_stamp_of_an_event_file_stops_a_session() {
     for more in ["", r#","clock":"fixed:1000000000000000000""#, r#","report_rule":"venue","clock":"fixed""#] {
-        let json = format!(r#"{{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":0,"taker_bps":0{more}}}"#);
+        let json = format!(
+            r#"{{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":0,"taker_bps":0{more}}}"#
+        );
         let settings = Settings::from_json(&json).unwrap();
         for event in STAMPS {
             let mut arrivals = STAMPS.to_vec();
@@ -79,7 +81,8 @@ fn no_stamp_of_an_event_file_stops_a_session() {
 #[test]
 fn no_stamp_of_a_record_stops_a_market() {
     let config = br#"{"slots":["/control","binance_spot/public/0/a"]}"#;
-    let frame = br#"{"stream":"xusdt@trade","data":{"e":"trade","E":1,"s":"XUSDT","t":1,"p":"1","q":"1","T":1,"m":true}}"#;
+    let frame =
+        br#"{"stream":"xusdt@trade","data":{"e":"trade","E":1,"s":"XUSDT","t":1,"p":"1","q":"1","T":1,"m":true}}"#;
     let (mut market, mut survey) = (Market::new(), Survey::new());
     market.set_instrument(instrument(), 0, &mut survey);
     for (pos, ts_recv_ns) in STAMPS.into_iter().enumerate() {

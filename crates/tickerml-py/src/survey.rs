@@ -93,6 +93,8 @@ fn tape_book(py: Python<'_>, path: PathBuf, instrument: &str, at_ns: Option<i64>
             "state": line.state.name(),
             "ts_recv_ns": pass.last_ns,
             "bids": line.book.bids().take(depth).map(text).collect::<Vec<_>>(),
+            "damaged": pass.input.reader().damaged(),
+            "missing_records": pass.input.reader().missing(),
             "asks": line.book.asks().take(depth).map(text).collect::<Vec<_>>(),
         })
         .to_string())

@@ -119,6 +119,8 @@ pub struct InstrumentReport {
     pub trades: u64,
     /// Best bid/ask messages.
     pub touches: u64,
+    /// Mark prices.
+    pub marks: u64,
     /// Snapshots accepted.
     pub snapshots: u64,
     /// Diffs thrown away after a snapshot.
@@ -196,6 +198,7 @@ impl Survey {
             levels: s.levels,
             trades: s.trades,
             touches: s.touches,
+            marks: s.marks,
             snapshots: s.snapshots,
             discarded_diffs: s.discarded_diffs,
             repeats: s.repeats,

@@ -106,10 +106,11 @@ pub(super) fn body(
             }
             match (f.texts[R], f.match_time) {
                 // An empty rate is that of an instrument without funding.
-                (Text::At(at, end), Some(settles)) if at < end => {
+                (Text::At(at, end), Some(settles @ 0..)) if at < end => {
                     let rate = number::decimal(c.buf, at, end, RATE_PRECISION)?;
                     out.push(Row::new(RowKind::Funding, rate, settles, 0)?);
                 }
+                (Text::At(at, end), Some(_)) if at < end => return Err(c.bad("a settlement before 1970")),
                 (Text::Other, Some(_)) => return Err(c.bad("a funding rate is no text")),
                 _ => {}
             }

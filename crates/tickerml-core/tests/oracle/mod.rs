@@ -157,7 +157,7 @@ fn mark(payload: &Map<String, Value>, rows: &mut Vec<Row>) -> Option<Body> {
     if let (Some(rate), Some(settles)) = (payload.get("r"), payload.get("T")) {
         let rate = rate.as_str()?;
         if !rate.is_empty() {
-            rows.push(row(RowKind::Funding, decimal(rate, 12)?, integer(settles)?, 0)?);
+            rows.push(row(RowKind::Funding, decimal(rate, 12)?, Some(integer(settles)?).filter(|ns| *ns >= 0)?, 0)?);
         }
     }
     Some(Body::Mark)

@@ -200,7 +200,9 @@ impl SegmentWriter {
 
     fn create(&self, path: &Path, least: u64) -> StoreResult<Box<dyn StoreFile>> {
         let bytes = if self.config.durable { self.config.segment_bytes.max(least) } else { 0 };
-        self.store.create(path, bytes).map_err(|e| self.vanished().unwrap_or_else(|| StoreError::io("segment", path, &e)))
+        self.store
+            .create(path, bytes)
+            .map_err(|e| self.vanished().unwrap_or_else(|| StoreError::io("segment", path, &e)))
     }
 
     /// The error where the tape's folder is gone.
