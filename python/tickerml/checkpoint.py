@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.schema import Intent, Refused, View
 
-__all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "newest"]
+__all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "ledger_cursor", "newest"]
 
 log = logging.getLogger("tickerml.checkpoint")
 
@@ -57,7 +57,7 @@ def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Che
     """
     from tickerml import _native
 
-    view, pos = _ledger_cursor(folder / "ledger.sqlite", run)
+    view, pos = ledger_cursor(folder / "ledger.sqlite", run)
     for path in sorted(folder.glob("checkpoint-*.bin"), key=_pos_of, reverse=True):
         found = _read(path, pinned)
         if found and found.next_view <= view + 1 and found.pos <= pos and _native.tape_has(tape, found.pos):
@@ -182,7 +182,7 @@ def _read(path: Path, pinned: Mapping[str, str]) -> Checkpoint | None:
         return None
 
 
-def _ledger_cursor(path: Path, run: str) -> tuple[int, int]:
+def ledger_cursor(path: Path, run: str) -> tuple[int, int]:
     """The last view that the ledger committed, and its record; -1 without a ledger."""
     nothing = (-1, -1)
     if not path.is_file():

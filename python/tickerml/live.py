@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.config import build, data_dir
-from tickerml.errors import DeadlineError, TickerError
+from tickerml.errors import DeadlineError, TickerError, UnsoundDataError
 from tickerml.notes import noted
 from tickerml.profiles import causal_only
 from tickerml.signals import Stopping
-from tickerml.sources.runs import choose_run
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
-    from tickerml.checkpoint import Checkpoint
     from tickerml.config import Loaded
+    from tickerml.resume import Recorded
     from tickerml.sinks.base import Sink
 
 __all__ = ["Asked", "collect", "run", "served", "summary_text"]
@@ -68,15 +67,6 @@ class Shown:
 
     quiet: bool
     color: bool
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The run that a feed records: its name, what it is pinned to, and the checkpoint that the engine goes on from."""
-
-    name: str
-    pinned: Mapping[str, str]
-    checkpoint: Checkpoint | None
 
 
 class Durable:
@@ -224,7 +214,7 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
     Only an orderly end ends the run. After anything else it can be gone on with, so that what the ledger had not
     committed is made again. Signals and --duration are heard from before the first record to the last.
     """
-    from tickerml import _native
+    from tickerml import _native, resume
 
     config = loaded.config
     pinned = {
@@ -233,8 +223,8 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
         "code_version": code_version(),
         "policy": config.model.policy,
     }
-    name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
-    recorded = Recorded(name, pinned, _checkpoint(place.data, name, pinned) if resumed else None)
+    recorded = resume.choose(place.data, pinned, new=asked.new, resume=asked.resume, say=_warn)
+    name, resumed = recorded.name, recorded.resumed
     venues = build.venue_feeds(config, place.addresses)
     missing = [v["venue"] for v in venues if place.addresses and v["venue"] not in place.addresses]
     if missing:
@@ -258,12 +248,19 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
             with _telling(feed), noted(feed):
                 yield feed, recorded
             _end(feed)
-        except BaseException:
+        except BaseException as error:
             feed.leave()
             with suppress(TickerError):
                 feed.join(STOP_S_MAX)
-            _warn(f"run {name} is not ended: the same command goes on with it, --new starts another")
+            _warn(f"run {name} is not ended: {_way_on(error)}")
             raise
+
+
+def _way_on(error: BaseException) -> str:
+    """What can be done about a run that was left: unsound data are met again at every start."""
+    if isinstance(error, UnsoundDataError):
+        return "the same command would meet this again, --new starts another"
+    return "the same command goes on with it, --new starts another"
 
 
 def _end(feed: Any) -> None:
@@ -292,12 +289,6 @@ def _begun(tape: Path) -> bool:
     from tickerml import _native
 
     return any(tape.glob("*.tape")) and _native.tape_has(tape, 0)
-
-
-def _checkpoint(data: Path, name: str, pinned: Mapping[str, str]) -> Checkpoint | None:
-    from tickerml import checkpoint
-
-    return checkpoint.newest(data / "runs" / name, data / "tapes" / name, pinned, name)
 
 
 def _config_record(

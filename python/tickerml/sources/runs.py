@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tickerml.errors import NotFoundError, TickerError
+from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.sources.lookup import RUN
 
-__all__ = ["PINNED", "choose_run", "newest_first"]
+__all__ = ["PINNED", "choose_run", "damage_text", "damaged_refusal", "newest_first"]
 
 PINNED = ("command", "config_hash", "code_version", "policy")
 """What a run is pinned to (rules.md 3): where one differs, another run starts."""
@@ -29,6 +29,8 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
     ------
     NotFoundError, TickerError
         For a named run that is not there, has ended, or is pinned to something else.
+    UnsoundDataError
+        For a named run that was ended because its tape is damaged.
     """
     if resume is not None:
         return _named(data, wanted, resume), True
@@ -43,11 +45,24 @@ def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
     info = next((i for i in newest_first(data) if i["run"] == run), None)
     if info is None:
         raise NotFoundError(f"--resume {run}: no such run in {data}; `tickerml data list` shows what there is")
+    if damage := info.get("damaged"):
+        raise UnsoundDataError(damaged_refusal(run, damage))
     if info.get("state") != "running":
         raise TickerError(f"--resume {run}: this run has ended; leave --resume out to start another")
     if differs := _differs(info, wanted):
         raise TickerError(f"--resume {run}: made with another {', '.join(differs)}; start a new run with --new")
     return run
+
+
+def damage_text(damage: Mapping[str, Any]) -> str:
+    """A row of `damaged` as one reads it: where, and what is wrong."""
+    where = f"{damage['segment']} at byte {damage['offset']}" if damage["bytes"] else damage["segment"]
+    return f"{where}: {damage['reason']}"
+
+
+def damaged_refusal(run: str, damage: Mapping[str, Any]) -> str:
+    """Why a named run is not gone on with."""
+    return f"--resume {run}: its tape is damaged ({damage_text(damage)}); leave --resume out to start another run"
 
 
 def _differs(info: Mapping[str, Any], wanted: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,128 @@
+"""Tapes that were damaged, removed or replaced: what a live command, a convert and a look at a book make of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import COMMAND, Running, run, serving, tickerml
+from tape_reader import records
+
+_native = pytest.importorskip("tickerml._native", reason="the native module is not built")
+
+EVERY_S = {"TICKERML__MONITORING__STATUS_INTERVAL_S": "1"}
+HEADER_LEN = 128
+CARRY = 12
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A venue in a process of its own."""
+    with serving(tmp_path_factory.mktemp("venue"), "--speed", "5") as (_, control_url):
+        yield control_url
+
+
+@pytest.fixture(scope="module")
+def killed(url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A data folder with a run that was killed after it had traded."""
+    data = tmp_path_factory.mktemp("killed")
+    with Running([*COMMAND, "--data", str(data), "run", "--at", url, "--policy", "grid"], data, **EVERY_S) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 4/4")
+        process.line_with("live 4/4")
+        process.kill()
+    return data, name
+
+
+def flip(segment: Path, at: int) -> None:
+    body = bytearray(segment.read_bytes())
+    body[at] ^= 4
+    segment.write_bytes(body)
+
+
+def info(data: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((data / "demo" / "runs" / name / "run.json").read_text())
+    return found
+
+
+# ---- a run that is gone on with --------------------------------------------------------------------------------------
+
+
+def test_a_damaged_run_is_ended_and_another_goes_on_with_its_account(
+    url: str, killed: tuple[Path, str], tmp_path: Path
+) -> None:
+    source, name = killed
+    data = tmp_path / "data"
+    shutil.copytree(source, data)
+    segment = next((data / "demo" / "tapes" / name).glob("0000-*.tape"))
+    flip(segment, HEADER_LEN + 200)
+    words = ("run", "--at", url, "--policy", "grid", "--duration", "1s")
+    named = tickerml(data, *words, "--resume", name, code=6)
+    assert f"{segment.name} at byte {HEADER_LEN}" in named
+    assert named.count("\n") == 1
+    assert (info(data, name)["state"], info(data, name)["damaged"]["offset"]) == ("ended", HEADER_LEN)
+    assert segment.name in tickerml(data, *words, "--resume", name, code=6)
+    done = run(data, *words)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    record = next(records(data / "demo" / "tapes" / result["run"]))
+    assert (result["run"] != name, record.kind, json.loads(record.bytes)["source_run"]) == (True, CARRY, name)
+    assert tickerml(data, "replay", result["run"])["digest"] == result["digest"]
+
+
+def test_the_plain_command_says_which_run_it_ended_and_why(url: str, killed: tuple[Path, str], tmp_path: Path) -> None:
+    source, name = killed
+    data = tmp_path / "data"
+    shutil.copytree(source, data)
+    shutil.rmtree(data / "demo" / "tapes" / name)
+    done = run(data, "run", "--at", url, "--policy", "grid", "--duration", "1s")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "has been ended" in line]
+    assert name in line
+    assert "the tape is gone" in line
+    assert f"with the account of run {name}" in done.stderr
+    listed = run(data, "data", "list")
+    assert listed.returncode == 0
+    assert "damaged" in {key for row in json.loads(listed.stdout)["runs"] for key in row}
+
+
+def test_a_killed_run_that_is_whole_goes_on(url: str, killed: tuple[Path, str], tmp_path: Path) -> None:
+    source, name = killed
+    data = tmp_path / "data"
+    shutil.copytree(source, data)
+    result = tickerml(data, "run", "--at", url, "--policy", "grid", "--duration", "1s")
+    assert (result["run"], info(data, name)["epochs"]) == (name, 2)
+
+
+# ---- a tape that vanishes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["data", "tape", "segment", "replaced"])
+@pytest.mark.parametrize("command", ["collect", "run"])
+def test_a_tape_that_is_removed_or_replaced_stops_the_command(
+    command: str, what: str, url: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    with Running([*COMMAND, "--data", str(data), command, "--at", url], tmp_path, **EVERY_S) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 4/4")
+        tape = data / "demo" / "tapes" / name
+        segment = next(tape.glob("*.tape"))
+        if what == "data":
+            shutil.rmtree(data, ignore_errors=True)
+        elif what == "tape":
+            shutil.rmtree(tape)
+        elif what == "segment":
+            segment.unlink()
+        else:
+            shutil.copy(segment, tape / "copy")
+            (tape / "copy").rename(segment)
+        process.result(code=1)
+    (line,) = [line for line in process.said if "removed or replaced" in line]
+    assert str(tape) in line
+    assert not any("Traceback" in line for line in process.said)
