@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ _native = pytest.importorskip("tickerml._native", reason="the native module is n
 EVERY_S = {"TICKERML__MONITORING__STATUS_INTERVAL_S": "1"}
 HEADER_LEN = 128
 CARRY = 12
+LEDGER_WAIT_S = 25
+"""A ledger waits 30 s for a disk that may yet take what it rests on."""
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,9 @@ def test_a_tape_that_is_removed_or_replaced_stops_the_command(
         else:
             shutil.copy(segment, tape / "copy")
             (tape / "copy").rename(segment)
+        begin = time.monotonic()
         process.result(code=1)
+        assert time.monotonic() - begin < LEDGER_WAIT_S, "nobody waits for what will never be on disk"
     (line,) = [line for line in process.said if "removed or replaced" in line]
     assert str(tape) in line
     assert not any("Traceback" in line for line in process.said)

@@ -21,6 +21,7 @@ from tickerml.errors import DeadlineError, TickerError, UnsoundDataError
 from tickerml.notes import noted
 from tickerml.profiles import causal_only
 from tickerml.signals import Stopping
+from tickerml.sources.lookup import is_tape
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ class Durable:
 
     def __init__(self, feed: Any) -> None:
         self._feed = feed
-        self.whole = False
+        self.whole = self.over = False
+
+    def moves(self) -> bool:
+        """Whether it may still move: not once the feed has ended without having everything on disk."""
+        return not self.over
 
     def pos(self) -> int:
         """Everything once the tape is closed; until then what the feed last said."""
@@ -120,7 +125,7 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             session = _native.Session.live(feed, build.settings_json(loaded.config), checkpoint=state)
             infos, durable = session.instruments, Durable(feed)
             first_view = kept.next_view if kept else 0
-            ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view)
+            ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, first_view=first_view, mark_moves=durable.moves)
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
             sinks: list[Sink] = [ledger, checkpoints]
             traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
@@ -252,12 +257,14 @@ def _feed(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Rec
             feed.leave()
             with suppress(TickerError):
                 feed.join(STOP_S_MAX)
-            _warn(f"run {name} is not ended: {_way_on(error)}")
+            _warn(f"run {name} is not ended: {_way_on(error, place.data / 'tapes' / name)}")
             raise
 
 
-def _way_on(error: BaseException) -> str:
+def _way_on(error: BaseException, tape: Path) -> str:
     """What can be done about a run that was left: unsound data are met again at every start."""
+    if not is_tape(tape):
+        return "its tape is gone"
     if isinstance(error, UnsoundDataError):
         return "the same command would meet this again, --new starts another"
     return "the same command goes on with it, --new starts another"
@@ -363,6 +370,7 @@ def _settled(feed: Any, durable: Durable) -> Iterator[None]:
         feed.stop("end")
     finally:
         durable.whole = feed.settle(STOP_S_MAX)
+        durable.over = not durable.whole
 
 
 @contextmanager
