@@ -26,8 +26,8 @@ __all__ = [
     "TapeEvents",
     "Venue",
     "View",
-    "file_sha256",
     "end_damaged",
+    "file_sha256",
     "find_runs",
     "sha256_hex",
     "tape_book",
@@ -47,9 +47,7 @@ DEPTH: Final[int]
 FEATURE_NAMES: Final[list[str]]
 STATES: Final[list[str]]
 
-def end_damaged(
-    data_dir: str | PathLike[str], run: str, *, from_pos: int, records: int, now_ns: int
-) -> str | None: ...
+def end_damaged(data_dir: str | PathLike[str], run: str, *, from_pos: int, records: int, now_ns: int) -> str | None: ...
 def file_sha256(path: str | PathLike[str]) -> str: ...
 def find_runs(data_dir: str | PathLike[str]) -> str: ...
 def tape_book(path: str | PathLike[str], instrument: str, at_ns: int | None = None, depth: int = 10) -> str: ...

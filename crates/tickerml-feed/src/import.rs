@@ -173,7 +173,7 @@ impl Import<'_> {
         draft: &Path,
     ) -> StoreResult<ImportReport> {
         let mut spool = Spool::new(&draft.join("spool.tmp"), HEAD_RECORDS)?;
-        let mut checker = Checker::new(self.symbol);
+        let mut checker = Checker::new(venue, self.symbol);
         while let Some(item) = merge.next()? {
             self.take(&item, &mut checker, &mut spool)?;
         }
@@ -238,7 +238,7 @@ impl Import<'_> {
     }
 
     fn instrument(&self, venue: tickerml_core::instrument::Venue, checker: &Checker) -> StoreResult<Instrument> {
-        if self.report.frames + self.report.snapshots == 0 {
+        if self.report.frames + self.report.snapshots == 0 || checker.is_of_another_venue() {
             let first = self.report.rejected.first();
             let reason = first.map_or("no lines".to_owned(), |r| format!("{}:{}: {}", r.file, r.line, r.reason));
             return Err(StoreError::NothingImported { reason });

@@ -11,6 +11,20 @@ from tickerml.cli.output import bytes_text, emit, span_text
 __all__ = ["data"]
 
 REJECTED_SHOWN = 5
+UNSOUND = 6
+"""Exit code of data that cannot be trusted (contract.md)."""
+
+_allow_damage = click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
+
+
+def _file_to_replace(_: click.Context, __: click.Parameter, path: Path) -> Path:
+    """Where a file is renamed to: a regular file or a name that is free, behind a link if it is one."""
+    found = path.resolve()
+    if path.absolute().parts[1:2] in (("dev",), ("proc",)) or (found.exists() and not found.is_file()):
+        raise click.BadParameter(f"{path}: not a regular file; name one to write")
+    if not found.parent.is_dir():
+        raise click.BadParameter(f"{found.parent}: no such folder")
+    return found
 
 
 @click.group()
@@ -34,6 +48,7 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         f"run {row['run']}: {row.get('command', '?')}, {row.get('source', '?')}, {row.get('state', '?')}, "
         f"{bytes_text(row['disk_bytes'])}, {span_text(row['first_ts_ns'] or 0, row['last_ts_ns'] or 0)}"
+        f"{_trouble(row)}"
         for row in found["runs"]
     ]
     lines += [
@@ -47,6 +62,13 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
         for row in found["events"]
     ]
     return "\n".join(lines) or f"{folder} is empty; `tickerml run --demo` makes a first recording"
+
+
+def _trouble(row: dict[str, Any]) -> str:
+    """What is wrong with a run, if something is."""
+    if damage := row.get("damaged"):
+        return f", damaged: {damage['segment']}: {damage['reason']}"
+    return f", {row['problem']}" if "problem" in row else ""
 
 
 @data.command("import")
@@ -99,12 +121,15 @@ def _import_text(result: dict[str, Any]) -> str:
 
 @data.command()
 @click.argument("tape_or_run")
+@_allow_damage
 @common
-def convert(tape_or_run: str) -> None:
-    """Make event files (Parquet) of a tape's closed segments."""
+def convert(tape_or_run: str, allow_damage: bool) -> None:
+    """Make event files (Parquet) of a tape's closed segments. A damaged tape is refused with exit 6, and the files that
+    there are stay.
+    """
     from tickerml.sources.tapes import convert_tape
 
-    result = convert_tape(globals_of().data_dir(), tape_or_run)
+    result = convert_tape(globals_of().data_dir(), tape_or_run, allow_damage=allow_damage)
     emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}")
 
 
@@ -112,7 +137,12 @@ def convert(tape_or_run: str) -> None:
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(["hftbacktest-npz"]))
 @click.argument("path")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    callback=_file_to_replace,
+    help="The file to write.",
 )
 @click.option(
     "--base-latency-ms", type=click.FloatRange(0, 60_000), default=5, show_default=True,
@@ -165,13 +195,18 @@ def _verify_text(result: dict[str, Any]) -> str:
 @click.option("--instrument", type=INSTRUMENT, required=True, help="Whose book.")
 @click.option("--at", type=int, metavar="TS_NS", help="At this time, ns since 1970 UTC [the end].")
 @click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
+@_allow_damage
 @common
-def book(path: str, instrument: str, at: int | None, depth: int) -> None:
-    """Print a book as it was at a time."""
-    from tickerml.sources.tapes import book_at
+def book(path: str, instrument: str, at: int | None, depth: int, allow_damage: bool) -> int:
+    """Print a book as it was at a time; exit 6 where the tape is damaged before it."""
+    from tickerml.sources.tapes import book_at, damage_line
 
     result = book_at(globals_of().data_dir(), path, instrument, at, depth)
     emit(result, lambda: _book_text(result))
+    problem = damage_line(result)
+    if problem:
+        click.echo(f"{problem}; this book may lack what was there", err=True)
+    return UNSOUND if problem and not allow_damage else 0
 
 
 def _book_text(result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.config.build import settings_json
+from tickerml.errors import UnsoundDataError
 
 if TYPE_CHECKING:
     from tickerml.config.models import Config
@@ -38,5 +39,9 @@ def event_session(files: Sequence[Path], config: Config, *, batch_events: int) -
     chunks = EventChunks(files)
     try:
         return _native.Session.backtest(chunks, settings_json(config), batch_events=batch_events)
+    except UnsoundDataError as error:
+        if chunks.path is None or str(error).startswith(str(chunks.path)):
+            raise
+        raise UnsoundDataError(f"{chunks.path}: {error}") from error
     finally:
         chunks.close()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.sources.lookup import RUN
 
-__all__ = ["PINNED", "choose_run", "damage_text", "damaged_refusal", "newest_first"]
+__all__ = ["PINNED", "choose_run", "damage_text", "damaged_refusal", "newest_first", "read_run"]
 
 PINNED = ("command", "config_hash", "code_version", "policy")
 """What a run is pinned to (rules.md 3): where one differs, another run starts."""
@@ -42,9 +43,10 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
 
 
 def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
-    info = next((i for i in newest_first(data) if i["run"] == run), None)
-    if info is None:
+    path = data / "runs" / run / "run.json"
+    if not RUN.fullmatch(run) or not os.path.lexists(path):
         raise NotFoundError(f"--resume {run}: no such run in {data}; `tickerml data list` shows what there is")
+    info = read_run(path)
     if damage := info.get("damaged"):
         raise UnsoundDataError(damaged_refusal(run, damage))
     if info.get("state") != "running":
@@ -74,11 +76,26 @@ def newest_first(data: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((data / "runs").glob("*/run.json"), reverse=True):
         if not RUN.fullmatch(path.parent.name):
             continue
-        try:
-            yield {**json.loads(path.read_bytes()), "run": path.parent.name}
-        except (OSError, ValueError, TypeError):
-            continue  # a run without a readable run.json can be replayed, not resumed
+        with suppress(UnsoundDataError):  # a run without a readable run.json can be replayed, not resumed
+            yield read_run(path)
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """What a `run.json` says, with the run's name by its folder.
+
+    Raises
+    ------
+    UnsoundDataError
+        Where it cannot be read.
+    """
+    try:
+        return {**json.loads(path.read_bytes()), "run": path.parent.name}
+    except (OSError, ValueError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UnsoundDataError(f"{path}: cannot be read: {why}; the run can be replayed, not gone on with") from error
 
 
 def _new_name() -> str:
+    import secrets  # it loads OpenSSL, which an import does without
+
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"

@@ -1,6 +1,7 @@
 //! Checks that a line is what it should be, and learns tick and lot from it on the way (rules.md 6).
 use super::steps::Steps;
 use serde::de::IgnoredAny;
+use tickerml_core::instrument::Venue;
 use tickerml_core::units::{STAMP_NS_MAX, STAMP_NS_MIN};
 use tickerml_core::wire::scan::{Cursor, Scan};
 
@@ -17,6 +18,10 @@ pub(super) enum Content {
 pub(super) struct Checker {
     /// Symbol in lower case: what a stream's name begins with.
     symbol: Vec<u8>,
+    /// Whether diffs chain `pu`: those of futures do, spot's never do.
+    chains: bool,
+    /// Diffs of its own kind, and of the other.
+    diffs: [u64; 2],
     prices: Steps,
     quantities: Steps,
 }
@@ -28,6 +33,7 @@ struct Seen<'a> {
     channel: Channel,
     has_last_update_id: bool,
     is_event: bool,
+    has_prev: bool,
     /// A venue's stamp of no day that is believed.
     bad_stamp: Option<&'a [u8]>,
 }
@@ -43,10 +49,12 @@ enum Channel {
 }
 
 impl Checker {
-    /// A checker for the streams of `symbol`.
-    pub(super) fn new(symbol: &str) -> Checker {
+    /// A checker for the streams of `symbol` at `venue`.
+    pub(super) fn new(venue: Venue, symbol: &str) -> Checker {
         Checker {
             symbol: symbol.to_ascii_lowercase().into_bytes(),
+            chains: venue.is_futures(),
+            diffs: [0; 2],
             prices: Steps::default(),
             quantities: Steps::default(),
         }
@@ -69,8 +77,20 @@ impl Checker {
         if let Some(stamp) = seen.bad_stamp {
             return Err(format!("venue's stamp {} is of no day from 2009 to 2199", String::from_utf8_lossy(stamp)));
         }
+        let is_diff = seen.is_event && seen.channel == Channel::Depth;
+        let is_other = is_diff && seen.has_prev != self.chains;
+        self.diffs[usize::from(is_other)] += u64::from(is_diff);
+        if is_other {
+            let (found, wanted) = if self.chains { ("spot", "futures") } else { ("futures", "spot") };
+            return Err(format!("a diff of {found}, and the instrument's venue is {wanted}"));
+        }
         let snapshot = seen.has_last_update_id && seen.stream.is_empty() && !seen.is_event;
         Ok(if snapshot { Content::Snapshot } else { Content::Frame })
+    }
+
+    /// Whether the instrument's venue can have sent none of the diffs.
+    pub(super) const fn is_of_another_venue(&self) -> bool {
+        self.diffs[0] == 0 && self.diffs[1] > 0
     }
 
     /// Price step, if any price was seen.
@@ -124,6 +144,10 @@ impl Checker {
                     seen.channel = channel_of(event);
                 }
                 Ok(())
+            }
+            (b"pu", b'0'..=b'9') => {
+                seen.has_prev = true;
+                cursor.skip_value()
             }
             (b"lastUpdateId", _) => {
                 seen.has_last_update_id = true;
@@ -189,7 +213,7 @@ mod tests {
 
     #[test]
     fn lines_are_told_apart() {
-        let mut checker = Checker::new("BTCUSDT");
+        let mut checker = Checker::new(Venue::BinanceSpot, "BTCUSDT");
         let frame = br#"{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","p":"1.10","q":"2"}}"#;
         assert_eq!(checker.check(frame), Ok(Content::Frame));
         assert_eq!((checker.tick().as_deref(), checker.lot().as_deref()), (Some("1.1"), Some("2")));
@@ -209,6 +233,16 @@ mod tests {
         for stamp in ["1", "-1", "9223372036854775807", "9223372036854775808", "7258118400001", "1e3"] {
             let text = format!(r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{stamp}}}}}"#);
             assert!(checker.check(text.as_bytes()).unwrap_err().contains(stamp), "{stamp}");
+        }
+        let diff =
+            |prev: &str| format!(r#"{{"stream":"btcusdt@depth","data":{{"e":"depthUpdate","U":1,"u":2{prev}}}}}"#);
+        let (spot, futures) = (diff(""), diff(r#","pu":1"#));
+        for (venue, own, other) in [(Venue::BinanceUs, &spot, &futures), (Venue::BinanceUsdm, &futures, &spot)] {
+            let mut checker = Checker::new(venue, "BTCUSDT");
+            assert!(checker.check(other.as_bytes()).unwrap_err().contains("the instrument's venue"), "{other}");
+            assert!(checker.is_of_another_venue());
+            assert_eq!(checker.check(own.as_bytes()), Ok(Content::Frame));
+            assert!(!checker.is_of_another_venue(), "one that is there is proof");
         }
         let escaped = br#"{"stream":"btcusdt@trade","data":{"e":"tr\u0061de","p":"1.10","q":"2"}}"#;
         assert_eq!(checker.check(escaped), Ok(Content::Frame), "escapes are JSON too");
