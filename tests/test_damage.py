@@ -131,3 +131,68 @@ def test_a_tape_that_is_removed_or_replaced_stops_the_command(
     (line,) = [line for line in process.said if "removed or replaced" in line]
     assert str(tape) in line
     assert not any("Traceback" in line for line in process.said)
+
+
+# ---- what is made of a damaged tape ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A data folder with a small ended tape and its event files."""
+    data = tmp_path_factory.mktemp("imported")
+    capture = Path(__file__).parent / "data" / "binance_spot_DEMOUSDT.raw.gz"
+    words = ("data", "import", "hftbacktest-raw", str(capture), "--instrument", "binance_spot:DEMOUSDT")
+    return data, tickerml(data, *words)["run"]
+
+
+@pytest.fixture
+def damaged(imported: tuple[Path, str], tmp_path: Path) -> tuple[Path, str, Path]:
+    """A copy of it with a flipped bit in the middle; its segment."""
+    source, name = imported
+    data = tmp_path / "data"
+    shutil.copytree(source, data)
+    (segment,) = (data / "tapes" / name).glob("*.tape")
+    flip(segment, segment.stat().st_size * 2 // 3)
+    return data, name, segment
+
+
+def events(data: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in (data / "events").rglob("*") if path.is_file()}
+
+
+def test_a_damaged_tape_replaces_no_event_file_unless_that_is_allowed(damaged: tuple[Path, str, Path]) -> None:
+    data, name, segment = damaged
+    before = events(data)
+    error = tickerml(data, "data", "convert", name, code=6)
+    assert segment.name in error
+    assert "--allow-damage" in error
+    assert error.count("\n") == 1
+    assert events(data) == before
+    rows = tickerml(data, "data", "convert", name, "--allow-damage")["rows"]
+    assert rows > 0
+    assert events(data) != before
+
+
+def test_what_a_killed_convert_left_behind_is_removed_by_the_next(imported: tuple[Path, str], tmp_path: Path) -> None:
+    source, name = imported
+    data = tmp_path / "data"
+    shutil.copytree(source, data)
+    (made,) = (data / "events").rglob("*.parquet")
+    left = made.with_name(f".{name}-0000000000-9.tmp")
+    left.write_bytes(b"PAR1")
+    tickerml(data, "data", "convert", name)
+    assert sorted(events(data)) == [made]
+
+
+def test_a_book_over_damage_is_printed_and_told(damaged: tuple[Path, str, Path]) -> None:
+    data, name, segment = damaged
+    words = ("data", "book", name, "--instrument", "binance_spot:DEMOUSDT")
+    done = run(data, *words)
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert segment.name in done.stderr
+    found = json.loads(done.stdout)
+    assert found["damaged"][0]["segment"] == segment.name
+    allowed = run(data, *words, "--allow-damage")
+    assert (allowed.returncode, allowed.stdout, allowed.stderr) == (0, done.stdout, done.stderr)
+    early = run(data, *words, "--at", "1760000001000000000")
+    assert (early.returncode, early.stderr, json.loads(early.stdout)["damaged"]) == (0, "", [])

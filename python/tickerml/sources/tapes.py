@@ -30,6 +30,10 @@ COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
 
 
+USABLE = ("trades", "touches", "marks", "snapshots")
+"""Counts of an instrument of which one is enough for a recording to be of use."""
+
+
 def import_files(
     data: Path, format_: str, files: Sequence[Path], instrument: str, *, events: bool, steps: Mapping[str, str | None]
 ) -> dict[str, Any]:
@@ -38,6 +42,11 @@ def import_files(
     Parameters
     ----------
     steps : tick, lot and min_notional as text where they were given.
+
+    Raises
+    ------
+    NotFoundError, UnsoundDataError
+        For files that are not there, and for recordings that hold nothing usable; nothing is left behind then.
     """
     from tickerml import _native
 
@@ -77,9 +86,13 @@ def _market(data: Path, tape: Path, report: Mapping[str, Any], *, events: bool) 
 
 
 def _check_usable(report: Mapping[str, Any], market: Mapping[str, Any]) -> None:
-    """Refuses an import of which the market took nothing: another tick, another venue, another kind of recording."""
+    """Refuses an import of which the market took nothing: another tick, another kind of recording.
+
+    Diffs alone count where most of them could be read: a few numbers happen to fit any tick.
+    """
     (row,) = market["instruments"]
-    if any(row[name] for name in ("updates", "trades", "touches", "marks", "snapshots")):
+    taken = sum(row[name] for name in USABLE)
+    if taken or row["updates"] > row["bad_messages"]:
         return
     instrument = report["instrument"]
     raise UnsoundDataError(
