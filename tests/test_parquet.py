@@ -31,7 +31,7 @@ META: dict[str, Any] = {
     "price_precision": 1, "qty_precision": 8, "tick": 1, "lot": 1,
 }  # fmt: skip
 DAY_NS = 86_400 * 10**9
-FLIP_STEP = 1
+FLIP_STEP = 13
 """Bits from one flip to the next: coprime to 8, so that each of a byte's bits has its turn."""
 NOON = 1_723_118_400 * 10**9
 
