@@ -147,12 +147,12 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def damaged(imported: tuple[Path, str], tmp_path: Path) -> tuple[Path, str, Path]:
-    """A copy of it with a flipped bit in the middle; its segment."""
+    """A copy of it with a flipped bit in its last block; its segment."""
     source, name = imported
     data = tmp_path / "data"
     shutil.copytree(source, data)
     (segment,) = (data / "tapes" / name).glob("*.tape")
-    flip(segment, segment.stat().st_size * 2 // 3)
+    flip(segment, segment.stat().st_size - 100)
     return data, name, segment
 
 
