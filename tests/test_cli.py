@@ -326,6 +326,48 @@ def test_a_defect_is_one_line_unless_debugging(
         main(["data", "list"])
 
 
+def test_a_panic_of_the_rust_side_is_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def broken(_: object) -> None:
+        raise panic("attempt to add with overflow")
+
+    monkeypatch.setattr("tickerml.sources.catalog.catalog", broken)
+    code, out, err = call(capsys, "data", "list")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "attempt to add with overflow (a defect of tickerml" in err
+    monkeypatch.setenv("TICKERML_DEBUG", "1")
+    with pytest.raises(panic):
+        main(["data", "list"])
+
+
+def test_what_cannot_be_read_is_listed_all_the_same(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = "20240808T235415Z-0001"
+    for folder in ("tapes", "runs"):
+        (place / "data" / folder / run).mkdir(parents=True)
+    (place / "data" / "tapes" / run / "0000-000000.tape").symlink_to("nowhere")
+    (place / "data" / "runs" / run / "ledger.sqlite").symlink_to("nowhere")
+    info = place / "data" / "runs" / run / "run.json"
+    info.write_text("{")
+    (row,) = call_json(capsys, "data", "list", "--json")["runs"]
+    assert (row["run"], row["state"], row["disk_bytes"]) == (run, "unreadable", 1)
+    code, out, _ = call(capsys, "data", "list")
+    assert (code, str(info) in out) == (0, True)
+    code, _, err = call(capsys, "collect", "--resume", run)
+    assert (code, err.count("\n")) == (6, 1)
+    assert str(info) in err
+
+
+def test_a_data_folder_that_is_a_file_is_a_usage_mistake(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "file").write_text("")
+    for words in (("data", "list"), ("data", "verify", "x"), ("run", "--demo")):
+        code, _, err = call(capsys, *words, "--data", "file")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "file" in err
+
+
 SIGNALS = """
 import os, signal, sys, threading
 from tickerml.signals import Stopping

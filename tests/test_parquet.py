@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import tickerml
 from engine_fakes import FakeFill, FakeReport, Info, view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,8 @@ META: dict[str, Any] = {
     "price_precision": 1, "qty_precision": 8, "tick": 1, "lot": 1,
 }  # fmt: skip
 DAY_NS = 86_400 * 10**9
+FLIP_STEP = 13
+"""Bits from one flip to the next: coprime to 8, so that each of a byte's bits has its turn."""
 NOON = 1_723_118_400 * 10**9
 
 
@@ -174,14 +177,14 @@ def test_other_readers_find_schema_ranges_and_nulls(tmp_path: Path) -> None:
 
 
 def test_rows_of_many_pages_and_no_pattern_come_back(tmp_path: Path) -> None:
-    """Every width of a difference, runs of every length, every byte as a kind, and a column without one value."""
+    """Every width of a difference, runs of every length, and a column without one value."""
     count = 300_000
     rng = np.random.default_rng(5)
     wild = rng.integers(-(2**63) + 1, 2**63, count) >> rng.integers(0, 64, count)
     part: Columns = {
         "pos": wild, "ts_recv_ns": np.arange(count) + NOON, "ts_event_ns": np.full(count, UNDEF_I64),
-        "kind": np.repeat(rng.integers(0, 256, 30_000), rng.integers(1, 40, 30_000))[:count].astype(np.uint8),
-        "px": wild[::-1].copy(), "qty": np.roll(wild, 1), "flags": np.full(count, 7, np.uint8),
+        "kind": np.repeat(rng.integers(1, 10, 30_000), rng.integers(1, 40, 30_000))[:count].astype(np.uint8),
+        "px": wild[::-1].copy(), "qty": np.abs(np.roll(wild, 1)), "flags": np.full(count, 7, np.uint8),
     }  # fmt: skip
     convert(tmp_path, (Segment(0, 0), part))
     assert same(read_events(paths(tmp_path)), part)
@@ -198,6 +201,102 @@ def test_what_is_no_event_file_is_refused(tmp_path: Path, damage: str) -> None:
         pq.write_table(table.replace_schema_metadata(meta), path)
     with pytest.raises(UnsoundDataError, match=str(path)):
         EventFile(path)
+
+
+def contract_file(path: Path, table: pa.Table, row_group_size: int = 100, **more: str) -> Path:
+    """A file as another program may write it by contract.md; pages without checksums, metadata without a hash."""
+    meta = {"format_version": "1", "instrument": json.dumps(instrument("BTCUSDT")), "price_precision": "2",
+            "qty_precision": "3", "run": RUN, "source": "import", "tape_sha256": "", "code_version": "x"}  # fmt: skip
+    pq.write_table(
+        table.replace_schema_metadata({k: v for k, v in {**meta, **more}.items() if v != "-"}),
+        path,
+        row_group_size=row_group_size,
+    )
+    return path
+
+
+def rows(**changed: Any) -> pa.Table:
+    plain = {"pos": [1, 2, 3], "ts_recv_ns": [NOON, NOON, NOON + 1], "ts_event_ns": [None, NOON, NOON],
+             "kind": [1, 2, 3], "px": [10_000, 10_001, 10_001], "qty": [5, 5, 5], "flags": [0, 1, 1]}  # fmt: skip
+    types = {name: pa.from_numpy_dtype(np.dtype(dtype)) for name, dtype in COLUMNS.items()}
+    given = {**plain, **changed}
+    return pa.table({n: v if isinstance(v, pa.Array) else pa.array(v, types[n]) for n, v in given.items()})
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "its columns are": {"px": pa.array([1.0, 2.0, 3.0])},
+    "px has nulls": {"px": [1, None, 3]},
+    "a quantity below 0": {"qty": [1, -1, 1]},
+    "an unknown kind": {"kind": [1, 10, 1]},
+    "unknown flags": {"flags": [1, 32, 1]},
+    "ts_recv_ns goes back": {"ts_recv_ns": [NOON, NOON + 1, NOON]},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_rows_that_no_tape_gives_are_refused_with_the_files_name(tmp_path: Path, what: str) -> None:
+    assert len(read_events([contract_file(tmp_path / "good.parquet", rows())])["pos"]) == 3
+    path = contract_file(tmp_path / "bad.parquet", rows(**WRONG[what]))
+    with pytest.raises(UnsoundDataError, match=f"{path}: .*{what}.*data convert"):
+        read_events([path])
+    assert str(path) in tickerml(tmp_path, "backtest", str(path), "--policy", "hold", code=6)
+
+
+def test_time_that_goes_back_between_row_groups_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = rows(ts_recv_ns=[NOON + 5, NOON + 5, NOON])
+    contract_file(path, table, row_group_size=2)
+    with pytest.raises(UnsoundDataError, match="row group 1: ts_recv_ns goes back"):
+        read_events([path])
+
+
+def test_a_price_that_no_row_can_hold_is_refused_with_the_files_name(tmp_path: Path) -> None:
+    path = contract_file(tmp_path / "bad.parquet", rows(px=[1, 2**60, 3]))
+    error = tickerml(tmp_path, "backtest", str(path), "--policy", "hold", code=6)
+    assert f"{path}: row 1: a price above 54 bits" in error
+
+
+BAD_METADATA: list[dict[str, str]] = [
+    {"instrument": "-"}, {"instrument": "{"}, {"instrument": "[]"}, {"instrument": "{}"}, {"format_version": "-"},
+    {"format_version": "x"}, {"run": "-"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", BAD_METADATA, ids=str)
+def test_bad_metadata_is_told_with_the_files_name_and_the_way_out(tmp_path: Path, more: dict[str, str]) -> None:
+    path = contract_file(tmp_path / "bad.parquet", rows(), **more)
+    for words in (
+        ("backtest", str(path), "--policy", "hold"),
+        ("data", "export", "hftbacktest-npz", str(path), "-o", "o"),
+    ):
+        error = tickerml(tmp_path, *words, code=6)
+        assert str(path) in error
+        assert "data convert" in error
+        assert error.count("\n") == 1
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
+    """Every bit of a small file: it is found, or it changes nothing that is read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROW_GROUP_ROWS", 64)
+        convert(tmp_path, (Segment(0, 0), columns(100)))
+    (path,) = paths(tmp_path)
+    whole, wanted = path.read_bytes(), EventFile(path)
+    kept, bad = read_events([path]), tmp_path / "bad.parquet"
+    found = 0
+    for bit in range(0, len(whole) * 8, FLIP_STEP):
+        body = bytearray(whole)
+        body[bit // 8] ^= 1 << bit % 8
+        bad.write_bytes(body)
+        try:
+            file = EventFile(bad)
+            read = read_events([bad])
+        except UnsoundDataError:
+            found += 1
+            continue
+        assert same(read, kept), f"bit {bit % 8} of byte {bit // 8}"
+        assert (file.instrument, file.run, file.source) == (wanted.instrument, wanted.run, wanted.source), bit
+    assert found > 0.8 * len(whole) * 8 / FLIP_STEP
 
 
 def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:

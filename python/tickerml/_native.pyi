@@ -27,6 +27,7 @@ __all__ = [
     "TapeEvents",
     "Venue",
     "View",
+    "end_damaged",
     "file_sha256",
     "find_runs",
     "instrument_json",
@@ -53,6 +54,7 @@ DEPTH: Final[int]
 FEATURE_NAMES: Final[list[str]]
 STATES: Final[list[str]]
 
+def end_damaged(data_dir: str | PathLike[str], run: str, *, from_pos: int, records: int, now_ns: int) -> str | None: ...
 def file_sha256(path: str | PathLike[str]) -> str: ...
 def find_runs(data_dir: str | PathLike[str]) -> str: ...
 def instrument_json(instrument: str, tick: str, lot: str, min_notional: str) -> str: ...

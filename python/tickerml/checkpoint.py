@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from tickerml.schema import Intent, Refused, View
 from tickerml.sinks.committed import committed
 
-__all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "newest"]
+__all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "ledger_cursor", "newest"]
 
 log = logging.getLogger("tickerml.checkpoint")
 
@@ -63,8 +63,7 @@ def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Che
     """
     from tickerml import _native
 
-    mend = "move it away, and it is made again from the tape"
-    view, pos, _ = committed(folder / "ledger.sqlite", run, mend) or (-1, -1, None)
+    view, pos = ledger_cursor(folder / "ledger.sqlite", run)
     for path in sorted(folder.glob("checkpoint-*.bin"), key=_pos_of, reverse=True):
         found = _read(path, pinned)
         if found and found.next_view <= view + 1 and found.pos <= pos and _native.tape_has(tape, found.pos):
@@ -188,3 +187,9 @@ def _read(path: Path, pinned: Mapping[str, str]) -> Checkpoint | None:
         return Checkpoint(int(head["pos"]), int(head["next_view"]), parts)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def ledger_cursor(path: Path, run: str) -> tuple[int, int]:
+    """The last view that the ledger committed, and its record; -1 without a ledger."""
+    view, pos, _ = committed(path, run, "move it away, and it is made again from the tape") or (-1, -1, None)
+    return view, pos

@@ -61,8 +61,15 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             session = _native.Session.live(feed, build.settings_json(loaded.config), checkpoint=state)
             infos, durable = session.instruments, Durable(feed)
             first_view = kept.next_view if kept else 0
-            gauge = Gauge.of(loaded.config.execution)
-            ledger = Ledger(folder / "ledger.sqlite", name, infos, durable.pos, gauge=gauge, first_view=first_view)
+            ledger = Ledger(
+                folder / "ledger.sqlite",
+                name,
+                infos,
+                durable.pos,
+                gauge=Gauge.of(loaded.config.execution),
+                first_view=first_view,
+                mark_moves=durable.moves,
+            )
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
             sinks: list[Sink] = [ledger, checkpoints]
             traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)

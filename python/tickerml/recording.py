@@ -11,25 +11,24 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.config import build
-from tickerml.errors import DeadlineError, NotFoundError, TickerError
+from tickerml.errors import DeadlineError, NotFoundError, TickerError, UnsoundDataError
 from tickerml.notes import noted
 from tickerml.signals import Stopping
+from tickerml.sources.lookup import is_tape
 from tickerml.sources.place import Asked, Place
-from tickerml.sources.runs import choose_run
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
-    from tickerml.checkpoint import Checkpoint
     from tickerml.config import Loaded
+    from tickerml.resume import Recorded
 
-__all__ = ["WATCH_S", "Durable", "Recorded", "feed_stats", "recording", "settled"]
+__all__ = ["WATCH_S", "Durable", "feed_stats", "recording", "settled"]
 
 STOP_S_MAX = 20.0
 """Hard cap of an orderly stop (reliability.md P11)."""
@@ -44,21 +43,16 @@ NO_SYMBOL = re.compile(r"(\w+): the venue has no symbol ([^;]+);")
 """How a feed says that what it was asked for is not listed: not a failure of the venue, but something not found."""
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """The run that a feed records: its name, what it is pinned to, and the checkpoint that the engine goes on from."""
-
-    name: str
-    pinned: Mapping[str, str]
-    checkpoint: Checkpoint | None
-
-
 class Durable:
     """The durable mark as the ledger asks for it: the last record that is on disk."""
 
     def __init__(self, feed: Any) -> None:
         self._feed = feed
-        self.whole = False
+        self.whole = self.over = False
+
+    def moves(self) -> bool:
+        """Whether it may still move: not once the feed has ended without having everything on disk."""
+        return not self.over
 
     def pos(self) -> int:
         """Everything once the tape is closed; until then what the feed last said."""
@@ -70,7 +64,7 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
     """A feed that records into the chosen run; whatever happens its tape is whole. Signals and --duration are heard
     from before the first record to the last.
     """
-    from tickerml import _native
+    from tickerml import _native, resume
 
     config = loaded.config
     pinned = {
@@ -79,8 +73,8 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
         "code_version": code_version(),
         "policy": config.model.policy,
     }
-    name, resumed = choose_run(place.data, pinned, new=asked.new, resume=asked.resume)
-    recorded = Recorded(name, pinned, _checkpoint(place.data, name, pinned) if resumed else None)
+    recorded = resume.choose(place.data, pinned, new=asked.new, resume=asked.resume, say=_warn)
+    name, resumed = recorded.name, recorded.resumed
     venues = build.venue_feeds(config, place.addresses)
     _check_served(place, venues)
     record = build.record(config, {**pinned, "run": name, "source": place.source}, venues)
@@ -105,10 +99,19 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
             feed.leave()
             with suppress(TickerError):
                 feed.join(STOP_S_MAX)
-            _warn(f"run {name} is not ended: the same command goes on with it, --new starts another")
+            _warn(f"run {name} is not ended: {_way_on(error, place.data / 'tapes' / name)}")
             if unknown := NO_SYMBOL.match(str(error)):
                 raise _no_symbol(*unknown.groups()) from None
             raise
+
+
+def _way_on(error: BaseException, tape: Path) -> str:
+    """What can be done about a run that was left: unsound data are met again at every start."""
+    if not is_tape(tape):
+        return "its tape is gone"
+    if isinstance(error, UnsoundDataError):
+        return "the same command would meet this again, --new starts another"
+    return "the same command goes on with it, --new starts another"
 
 
 def _check_served(place: Place, venues: list[dict[str, Any]]) -> None:
@@ -157,12 +160,6 @@ def _begun(tape: Path) -> bool:
     return any(tape.glob("*.tape")) and _native.tape_has(tape, 0)
 
 
-def _checkpoint(data: Path, name: str, pinned: Mapping[str, str]) -> Checkpoint | None:
-    from tickerml import checkpoint
-
-    return checkpoint.newest(data / "runs" / name, data / "tapes" / name, pinned, name)
-
-
 @contextmanager
 def _stopping(feed: Any, asked: Asked) -> Iterator[Callable[[], None]]:
     """Signals and --duration end the tape; the engine then drains and ends by itself. Gives what to call when the feed
@@ -205,6 +202,7 @@ def settled(feed: Any, durable: Durable) -> Iterator[None]:
         feed.stop("end")
     finally:
         durable.whole = feed.settle(STOP_S_MAX)
+        durable.over = not durable.whole
 
 
 @contextmanager

@@ -7,8 +7,9 @@ loading them takes longer than many a command does.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 EVENT_FORMAT_VERSION: Final = 1
+
+METADATA_HASH: Final = "metadata_sha256"
+"""Key of an event file's metadata that proves the others: see `metadata_hash`."""
+
+LAYOUT_HASH: Final = "layout_sha256"
+"""Key that proves the footer's own numbers: where each page lies, and how many rows there are."""
 
 UNDEF_I64: Final = -(2**63)
 """An absent price or time stamp."""
@@ -118,6 +125,13 @@ INTENT_KINDS: Final[dict[int, str]] = {
 }
 BUY: Final = 1
 SELL: Final = -1
+
+
+def metadata_hash(meta: Mapping[str, str]) -> str:
+    """SHA-256 of an event file's metadata but the hash itself: of the JSON object with sorted keys, in hexadecimal."""
+    from tickerml._native import sha256_hex
+
+    return sha256_hex(json.dumps(meta, sort_keys=True).encode())
 
 
 def decimal_text(value: int, precision: int) -> str:

@@ -53,6 +53,14 @@ pub enum Error {
         /// `venue:SYMBOL`.
         instrument: String,
     },
+    /// Rows of an event file that no tape gives.
+    #[error("row {row}: {reason}")]
+    BadEvents {
+        /// Row in the columns given, from 0.
+        row: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A setting out of its range.
     #[error("{key}: {reason}")]
     BadSetting {

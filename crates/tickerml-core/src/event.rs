@@ -59,6 +59,8 @@ pub mod flag {
     pub const ASK_SIDE: u8 = 8;
     /// Settled, of kind 8.
     pub const SETTLED: u8 = 16;
+    /// Every flag that there is.
+    pub const ALL: u8 = LAST | SNAPSHOT | DERIVED | ASK_SIDE | SETTLED;
 }
 
 /// State of a book (design.md 3, rule 5).

@@ -32,15 +32,12 @@ impl EventSet {
     /// Adds the rows of one instrument's file.
     ///
     /// # Errors
-    /// [`Error::BadSetting`] for columns of unequal lengths, kinds that do not exist, prices beyond 54 bits, or stamps that go
-    /// back.
+    /// [`Error::BadEvents`] for columns of unequal lengths, kinds or flags that do not exist, prices beyond 54 bits, quantities below 0,
+    /// or stamps that go back.
     pub fn push(&mut self, instrument: u16, c: Columns<'_>) -> Result<()> {
         let n = c.pos.len();
         let lengths = [c.ts_recv_ns.len(), c.ts_event_ns.len(), c.kind.len(), c.px.len(), c.qty.len(), c.flags.len()];
-        let bad = |row: usize, reason: &str| Error::BadSetting {
-            key: "events".to_owned(),
-            reason: format!("row {row}: {reason}"),
-        };
+        let bad = |row, reason| Error::BadEvents { row, reason };
         if lengths.iter().any(|&len| len != n) {
             return Err(bad(0, "columns of unequal lengths"));
         }
@@ -50,8 +47,15 @@ impl EventSet {
             if row > 0 && c.ts_recv_ns[row] < c.ts_recv_ns[row - 1] {
                 return Err(bad(row, "ts_recv_ns goes back"));
             }
+            if c.flags[row] > flag::ALL {
+                return Err(bad(row, "unknown flags"));
+            }
             let kind = RowKind::from_u8(c.kind[row]).ok_or_else(|| bad(row, "unknown kind"))?;
-            self.rows.push(Row::new(kind, c.px[row], c.qty[row], c.flags[row])?);
+            if c.qty[row] < 0 {
+                return Err(bad(row, "a quantity below 0"));
+            }
+            let made = Row::new(kind, c.px[row], c.qty[row], c.flags[row]);
+            self.rows.push(made.map_err(|_| bad(row, "a price above 54 bits"))?);
             if c.flags[row] & flag::LAST != 0 || row + 1 == n {
                 self.messages.push(Message {
                     pos: c.pos[row] as u64,

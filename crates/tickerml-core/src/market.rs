@@ -221,10 +221,10 @@ impl Market {
             return;
         }
         if self.next_check_ns == i64::MIN {
-            self.next_check_ns = ts_ns.div_euclid(CHECK_NS) * CHECK_NS + CHECK_NS;
+            self.next_check_ns = check_after(ts_ns);
             return;
         }
-        while self.next_check_ns <= ts_ns {
+        while self.next_check_ns <= ts_ns && self.next_check_ns < i64::MAX {
             let now = self.next_check_ns;
             for index in 0..self.lines.len() {
                 let line = &mut self.lines[index];
@@ -233,9 +233,9 @@ impl Market {
                     self.set_state(index, BookState::Stale, Cause::Silence, now, visitor);
                 }
             }
-            self.next_check_ns += CHECK_NS;
+            self.next_check_ns = self.next_check_ns.saturating_add(CHECK_NS);
             if !self.lines.iter().any(Line::is_live) {
-                self.next_check_ns = ts_ns.div_euclid(CHECK_NS) * CHECK_NS + CHECK_NS;
+                self.next_check_ns = check_after(ts_ns);
             }
         }
     }
@@ -284,7 +284,7 @@ impl Market {
         if line.state == BookState::Live
             && let Some(since) = line.live_since_ns.take()
         {
-            line.stats.live_ns += ts - since;
+            line.stats.live_ns = line.stats.live_ns.saturating_add(ts.saturating_sub(since));
             line.last_true_ns = line.last_true_ns.max(since);
         }
         line.state = state;
@@ -401,7 +401,7 @@ impl Market {
                 }
             }
             Body::Touch => line.stats.touches += 1,
-            Body::Mark => {}
+            Body::Mark => line.stats.marks += 1,
             Body::Other(_) => {
                 self.stats.unknown_frames += 1;
                 return;
@@ -410,6 +410,11 @@ impl Market {
         finish(rows);
         self.apply(message, rows, visitor);
     }
+}
+
+/// The first whole second after `ts_ns`; never, where there is none.
+const fn check_after(ts_ns: i64) -> i64 {
+    ts_ns.saturating_add(CHECK_NS - ts_ns.rem_euclid(CHECK_NS))
 }
 
 impl Default for Market {

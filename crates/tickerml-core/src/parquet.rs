@@ -6,7 +6,7 @@
 //! ```text
 //! file  = "PAR1", group, group, ..., footer, length of the footer, "PAR1"
 //! group = for each column: dictionary page (kind and flags only), data page, data page, ...
-//! page  = header (Thrift), zstd of: levels where the column may be absent, values
+//! page  = header (Thrift) with a CRC-32 of what follows, zstd of: levels where the column may be absent, values
 //! ```
 mod column;
 mod encode;
@@ -16,7 +16,7 @@ mod thrift;
 use crate::error::{Error, Result};
 use crate::event_set::Columns;
 use column::{Chunk, Press};
-use footer::{Group, footer};
+use footer::{Group, LAYOUT_HASH, footer, layout_hash};
 
 const MAGIC: &[u8; 4] = b"PAR1";
 
@@ -143,7 +143,8 @@ impl Encoder {
         std::mem::take(&mut self.out)
     }
 
-    /// Ends the file with its metadata; [`Encoder::take`] gives its last bytes.
+    /// Ends the file with its metadata and a hash that proves the footer's own numbers; [`Encoder::take`] gives its last
+    /// bytes.
     ///
     /// # Errors
     /// [`Error::Invariant`] when zstd fails.
@@ -151,7 +152,9 @@ impl Encoder {
         self.end_page()?;
         self.end_group()?;
         let start = self.out.len();
-        footer(&self.groups, self.rows, metadata, &mut self.out);
+        let proof = (LAYOUT_HASH.to_owned(), layout_hash(&self.groups));
+        let metadata: Vec<_> = metadata.iter().cloned().chain([proof]).collect();
+        footer(&self.groups, self.rows, &metadata, &mut self.out);
         let length = (self.out.len() - start) as u32;
         self.out.extend_from_slice(&length.to_le_bytes());
         self.out.extend_from_slice(MAGIC);

@@ -233,7 +233,7 @@ impl Session {
             return Err(Error::Invariant("the last view takes no intents".to_owned()));
         }
         self.asked = false;
-        let sent_ns = self.view.ts_ns + self.settings.decision_ns;
+        let sent_ns = self.view.ts_ns.saturating_add(self.settings.decision_ns);
         let mut ids = Vec::with_capacity(approved.len());
         for request in approved {
             self.digest.asked(request);
@@ -275,7 +275,7 @@ impl Session {
             Item::Damage(ts_ns) => (ts_ns, false),
         };
         // Boundaries are not emitted across a restart, a step of the clock or a long silence.
-        let breaks = breaks || (self.last.0 != i64::MIN && ts_ns - self.last.0 > SILENCE_MAX_NS);
+        let breaks = breaks || (self.last.0 != i64::MIN && ts_ns.saturating_sub(self.last.0) > SILENCE_MAX_NS);
         if matches!(item, Item::Record(r) if r.kind == RecordKind::Epoch) {
             // The process was gone: what was under way is settled by the restart itself (rules.md 3).
             return false;
@@ -339,7 +339,7 @@ impl Session {
             Due::Venue => self.sim.advance(now_ns, &self.market.lines, self.last.1),
             Due::Boundary => {
                 self.market.advance_to(now_ns, &mut self.sim);
-                self.boundary_ns = Some(now_ns + self.settings.step_ns);
+                self.boundary_ns = Some(now_ns.saturating_add(self.settings.step_ns));
                 self.report_views = 0;
                 self.make_view(now_ns, ViewCause::Step);
                 return true;
@@ -442,7 +442,10 @@ impl Session {
     /// The first boundary at or after `ts_ns`: multiples of the step since 1970.
     const fn boundary_at(&self, ts_ns: i64) -> i64 {
         let step = self.settings.step_ns;
-        (ts_ns + step - 1).div_euclid(step) * step
+        match ts_ns.rem_euclid(step) {
+            0 => ts_ns,
+            over => ts_ns.saturating_add(step - over),
+        }
     }
 
     fn make_view(&mut self, ts_ns: i64, cause: ViewCause) {

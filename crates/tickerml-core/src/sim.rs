@@ -146,8 +146,8 @@ impl Sim {
         let reorder_ns = self.desk.rules.reorder_ns;
         for (n, line) in lines.iter().enumerate().take(self.places.len()) {
             let limit = match &self.ahead {
-                Some(_) => now_ns + 1,
-                None => (now_ns - reorder_ns + 1).max(self.places[n].timeline.released_ns()),
+                Some(_) => now_ns.saturating_add(1),
+                None => now_ns.saturating_sub(reorder_ns).saturating_add(1).max(self.places[n].timeline.released_ns()),
             };
             self.run(n, limit, now_ns, pos, line);
         }
@@ -243,7 +243,7 @@ impl Visitor for Sim {
             return;
         };
         let venue = &mut self.places[usize::from(message.instrument)];
-        venue.timeline.settle(message.ts_recv_ns - reorder_ns);
+        venue.timeline.settle(message.ts_recv_ns.saturating_sub(reorder_ns));
         if !venue.stand.is_awake() && venue.timeline.is_awkward(at_ns, stream) {
             venue.wake(line);
         }
@@ -306,9 +306,9 @@ fn place_in_time(
         RowKind::Clear | RowKind::State => {
             let unknown = message.ts_event_ns == UNDEF_TS_NS;
             let at_ns = match first.kind() {
-                RowKind::Clear if unknown => message.ts_recv_ns - base_latency_ns,
+                RowKind::Clear if unknown => message.ts_recv_ns.saturating_sub(base_latency_ns),
                 RowKind::Clear => clock.map(message.ts_event_ns),
-                _ if depth_ns == i64::MIN => message.ts_recv_ns - base_latency_ns,
+                _ if depth_ns == i64::MIN => message.ts_recv_ns.saturating_sub(base_latency_ns),
                 _ => depth_ns,
             };
             return Some((at_ns, None));
@@ -317,7 +317,7 @@ fn place_in_time(
     };
     debug_assert!(!is_snapshot(first), "a snapshot begins with its clears");
     let at_ns = match message.ts_event_ns {
-        UNDEF_TS_NS => message.ts_recv_ns - base_latency_ns,
+        UNDEF_TS_NS => message.ts_recv_ns.saturating_sub(base_latency_ns),
         event_ns => clock.correct(message.ts_recv_ns, event_ns),
     };
     Some((at_ns, Some(stream)))

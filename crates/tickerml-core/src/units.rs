@@ -22,6 +22,12 @@ pub const MONEY_ONE: i128 = 1_000_000_000_000_000_000;
 /// An absent time stamp.
 pub const UNDEF_TS_NS: i64 = i64::MIN;
 
+/// Earliest stamp that is believed where one is read: 2009 UTC, before there was anything to trade.
+pub const STAMP_NS_MIN: i64 = 1_230_768_000_000_000_000;
+
+/// Latest stamp that is believed: 2200 UTC. Sums with what a stamp is held against then stay far from 63 bits.
+pub const STAMP_NS_MAX: i64 = 7_258_118_400_000_000_000;
+
 /// An absent price.
 pub const UNDEF_PX: i64 = i64::MIN;
 

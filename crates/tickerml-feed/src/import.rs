@@ -4,13 +4,16 @@
 //! FILE --lines--> (stamp, payload) --merge--> one order --check--> frames and snapshots --spool--> blocks --> tape
 //!                                                         \--infer--> tick and lot -> INSTRUMENT, before everything else
 //! ```
+mod draft;
 mod infer;
 mod lines;
 mod merge;
 mod spool;
+mod steps;
 
 use crate::recorder::{Resume, SEGMENT_BYTES, SegmentWriter, WriterConfig};
 use crate::store::{DataFolder, Disk, RunInfo, RunState, StoreError, StoreResult};
+use draft::Draft;
 use infer::{Checker, Content};
 use merge::{Item, Merge};
 use serde::{Deserialize, Serialize};
@@ -148,15 +151,9 @@ pub fn import(
     let merge = Merge::open(format, files)?;
     let run = RunId::new(options.now_ns, options.chance);
     let data = DataFolder::new(&options.data_dir);
-    let draft = data.path().join("tapes").join(format!("{run}.tmp"));
+    let draft = Draft::begin(&data, run)?;
     let job = Import { options, venue_name: venue.name(), symbol: &symbol, report: ImportReport::default() };
-    let done = std::fs::create_dir_all(&draft)
-        .map_err(|e| StoreError::io("tape", &draft, &e))
-        .and_then(|()| job.run(merge, venue, run, &data, &draft));
-    if done.is_err() {
-        let _ = std::fs::remove_dir_all(&draft);
-    }
-    done
+    job.run(merge, venue, run, &data, draft.path())
 }
 
 struct Import<'a> {
@@ -176,7 +173,7 @@ impl Import<'_> {
         draft: &Path,
     ) -> StoreResult<ImportReport> {
         let mut spool = Spool::new(&draft.join("spool.tmp"), HEAD_RECORDS)?;
-        let mut checker = Checker::new(self.symbol);
+        let mut checker = Checker::new(venue, self.symbol);
         while let Some(item) = merge.next()? {
             self.take(&item, &mut checker, &mut spool)?;
         }
@@ -241,7 +238,7 @@ impl Import<'_> {
     }
 
     fn instrument(&self, venue: tickerml_core::instrument::Venue, checker: &Checker) -> StoreResult<Instrument> {
-        if self.report.frames + self.report.snapshots == 0 {
+        if self.report.frames + self.report.snapshots == 0 || checker.is_of_another_venue() {
             let first = self.report.rejected.first();
             let reason = first.map_or("no lines".to_owned(), |r| format!("{}:{}: {}", r.file, r.line, r.reason));
             return Err(StoreError::NothingImported { reason });

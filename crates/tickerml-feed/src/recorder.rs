@@ -6,6 +6,7 @@
 //! ```
 //! `append` copies the record under a lock that nobody holds for long; nothing is woken for a single record, because the
 //! writer looks by itself once an interval and the engine is woken only where it waits.
+mod damage;
 mod input;
 mod queue;
 mod resume;
@@ -13,6 +14,7 @@ mod tail;
 mod thread;
 mod writer;
 
+pub use damage::end_damaged;
 pub use input::TailInput;
 pub use queue::QUEUE_BYTES;
 pub use resume::{Resume, resume};

@@ -6,6 +6,7 @@ mod events;
 mod feed;
 mod instrument;
 mod orders;
+mod panics;
 mod rows;
 mod sample;
 mod session;
@@ -27,6 +28,7 @@ fn sha256_hex(data: &[u8]) -> String {
 
 #[pymodule]
 fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    panics::register();
     m.add("BUILD_PROFILE", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     // The hash is build.rs's.
     m.add("CODE_VERSION", concat!(env!("CARGO_PKG_VERSION"), "+", env!("TICKERML_SOURCES")))?;

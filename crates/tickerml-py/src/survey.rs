@@ -98,6 +98,8 @@ fn tape_book(py: Python<'_>, path: PathBuf, instrument: &str, at_ns: Option<i64>
             "metadata": i,
             "volume_qty": format_decimal(printed.volume(index, pass.last_ns).into(), i.qty_precision),
             "bids": line.book.bids().take(depth).map(text).collect::<Vec<_>>(),
+            "damaged": pass.input.reader().damaged(),
+            "missing_records": pass.input.reader().missing(),
             "asks": line.book.asks().take(depth).map(text).collect::<Vec<_>>(),
         })
         .to_string())

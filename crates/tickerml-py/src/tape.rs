@@ -6,6 +6,7 @@ use tickerml_core::error::Error;
 use tickerml_feed::import::{ImportOptions, import};
 use tickerml_feed::raw::export_raw;
 use tickerml_feed::reader::{scan_tape, tape_span};
+use tickerml_feed::recorder::end_damaged;
 use tickerml_feed::store::{DataFolder, StoreError, find_runs};
 
 /// The structural part of `data verify`: every checksum, recorded length and hash of the tape in the folder `path`.
@@ -57,6 +58,25 @@ fn tape_raw_py(py: Python<'_>, path: PathBuf, instrument: &str, out: PathBuf, gz
     Ok(serde_json::json!(report).to_string())
 }
 
+/// Ends a run that was left behind with a damaged tape: what an engine reads of it from the record `from_pos` on, and
+/// whether it holds the first `records` records. `now_ns` becomes its end.
+///
+/// Returns JSON, which `run.json` then has as `damaged`: segment, offset, bytes, reason; None for a tape that is whole.
+#[pyfunction]
+#[pyo3(name = "end_damaged", signature = (data_dir, run, *, from_pos, records, now_ns))]
+fn end_damaged_py(
+    py: Python<'_>,
+    data_dir: PathBuf,
+    run: &str,
+    from_pos: u64,
+    records: u64,
+    now_ns: i64,
+) -> PyResult<Option<String>> {
+    let run = run.parse().map_err(errors::core)?;
+    let found = py.detach(|| end_damaged(&data_dir, run, from_pos, records, now_ns)).map_err(errors::store)?;
+    Ok(found.map(|damage| serde_json::json!(damage).to_string()))
+}
+
 /// Every run of a data folder, oldest first: the JSON list of their `run.json`.
 #[pyfunction]
 #[pyo3(name = "find_runs")]
@@ -70,5 +90,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(tape_span_py, m)?)?;
     m.add_function(wrap_pyfunction!(tape_import_py, m)?)?;
     m.add_function(wrap_pyfunction!(tape_raw_py, m)?)?;
+    m.add_function(wrap_pyfunction!(end_damaged_py, m)?)?;
     m.add_function(wrap_pyfunction!(find_runs_py, m)?)
 }

@@ -11,6 +11,29 @@ from tickerml.cli.output import bytes_text, emit, span_text
 __all__ = ["data"]
 
 REJECTED_SHOWN = 5
+UNSOUND = 6
+"""Exit code of data that cannot be trusted (contract.md)."""
+
+_allow_damage = click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
+
+
+def _to_replace(path: Path, *, folder: bool) -> Path:
+    """Where a file (or a folder of files) is renamed to: one that is there or a name that is free, behind a link if it
+    is one.
+
+    Raises
+    ------
+    click.UsageError
+        For a device, a pipe, the other of file and folder, and a place in a folder that is not there.
+    """
+    found = path.resolve()
+    fits = found.is_dir() if folder else found.is_file()
+    if path.absolute().parts[1:2] in (("dev",), ("proc",)) or (found.exists() and not fits):
+        raise click.UsageError(f"-o {path}: not a {'folder' if folder else 'regular file'}; name one to write")
+    if not found.parent.is_dir():
+        raise click.UsageError(f"-o {path}: {found.parent}: no such folder")
+    return found
+
 
 EXPORTS = ("hftbacktest-npz", "tardis-csv", "csv", "raw")
 
@@ -36,6 +59,7 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         f"run {row['run']}: {row.get('command', '?')}, {row.get('source', '?')}, {row.get('state', '?')}, "
         f"{bytes_text(row['disk_bytes'])}, {span_text(row['first_ts_ns'] or 0, row['last_ts_ns'] or 0)}"
+        f"{_trouble(row)}"
         for row in found["runs"]
     ]
     lines += [
@@ -49,6 +73,13 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
         for row in found["events"]
     ]
     return "\n".join(lines) or f"{folder} is empty; `tickerml run --demo` makes a first recording"
+
+
+def _trouble(row: dict[str, Any]) -> str:
+    """What is wrong with a run, if something is."""
+    if damage := row.get("damaged"):
+        return f", damaged: {damage['segment']}: {damage['reason']}"
+    return f", {row['problem']}" if "problem" in row else ""
 
 
 @data.command("import")
@@ -135,12 +166,15 @@ def _import_text(result: dict[str, Any]) -> str:
 
 @data.command()
 @click.argument("tape_or_run")
+@_allow_damage
 @common
-def convert(tape_or_run: str) -> None:
-    """Make event files (Parquet) of a tape's closed segments."""
+def convert(tape_or_run: str, allow_damage: bool) -> None:
+    """Make event files (Parquet) of a tape's closed segments. A damaged tape is refused with exit 6, and the files that
+    there are stay.
+    """
     from tickerml.sources.tapes import convert_tape
 
-    result = convert_tape(globals_of().data_dir(), tape_or_run)
+    result = convert_tape(globals_of().data_dir(), tape_or_run, allow_damage=allow_damage)
     emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}")
 
 
@@ -163,8 +197,7 @@ def export(format_name: str, path: str, output: Path, instrument: str | None, ba
     data_dir = globals_of().data_dir()
     if instrument is not None and format_name != "raw":
         raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
-    if output.is_dir() and format_name != "tardis-csv":
-        raise click.UsageError(f"-o {output}: is a folder; give a file")
+    output = _to_replace(output, folder=format_name == "tardis-csv")
     result: dict[str, Any]
     if format_name == "raw":
         from tickerml.sources.tapes import export_raw
@@ -221,13 +254,18 @@ def _verify_text(result: dict[str, Any]) -> str:
     "--at", type=click.IntRange(0, I64_MAX), metavar="TS_NS", help="At this time, ns since 1970 UTC [the end]."
 )
 @click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
+@_allow_damage
 @common
-def book(path: str, instrument: str, at: int | None, depth: int) -> None:
-    """Print a book as it was at a time."""
-    from tickerml.sources.tapes import book_at
+def book(path: str, instrument: str, at: int | None, depth: int, allow_damage: bool) -> int:
+    """Print a book as it was at a time; exit 6 where the tape is damaged before it."""
+    from tickerml.sources.tapes import book_at, damage_line
 
     result = book_at(globals_of().data_dir(), path, instrument, at, depth)
     emit(result, lambda: _book_text(result))
+    problem = damage_line(result)
+    if problem:
+        click.echo(f"{problem}; this book may lack what was there", err=True)
+    return UNSOUND if problem and not allow_damage else 0
 
 
 def _book_text(result: dict[str, Any]) -> str:

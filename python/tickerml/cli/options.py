@@ -51,10 +51,13 @@ class Globals:
     color: bool = True
 
     def data_dir(self) -> Path:
-        """The data folder in effect."""
+        """The data folder in effect; it need not be there yet."""
         from tickerml.config import data_dir
 
-        return data_dir(self.data)
+        found = data_dir(self.data)
+        if found.exists() and not found.is_dir():
+            raise click.UsageError(f"{found}: a file, and the data folder must be one")
+        return found
 
     def load(
         self, policy: str | None = None, sets: tuple[tuple[str, str], ...] = (), instruments: tuple[str, ...] = ()

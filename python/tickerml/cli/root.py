@@ -29,6 +29,10 @@ MODULES = {
 """Each command and the module here that has it: only the one that is called is loaded."""
 
 
+PANIC_MODULE = "pyo3_runtime"
+"""Where the class of a panic of the Rust side says it comes from: no `Exception`, and not to be imported."""
+
+
 class Commands(click.Group):
     """Commands that are loaded when they are asked for."""
 
@@ -72,13 +76,14 @@ def execute(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stdout = None  # nobody reads on; Python would complain at exit
         return 0
-    except Exception as e:
-        if os.environ.get("TICKERML_DEBUG"):
+    except BaseException as e:
+        ours = isinstance(e, Exception) or type(e).__module__ == PANIC_MODULE
+        if os.environ.get("TICKERML_DEBUG") or not ours:
             raise
         return _say(_line(e), _code(e))
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     """What the user reads: our own errors speak for themselves."""
     if isinstance(error, TickerError) or _native_code(error) is not None:
         return str(error)
@@ -88,13 +93,13 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (a defect of tickerml; TICKERML_DEBUG=1 shows where)"
 
 
-def _code(error: Exception) -> int:
+def _code(error: BaseException) -> int:
     if isinstance(error, TickerError):
         return error.exit_code
     return _native_code(error) or (3 if isinstance(error, FileNotFoundError) else 1)
 
 
-def _native_code(error: Exception) -> int | None:
+def _native_code(error: BaseException) -> int | None:
     """The exit code that an error of the Rust side carries."""
     code = getattr(error, "exit_code", None)
     return code if isinstance(code, int) else None

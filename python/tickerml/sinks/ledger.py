@@ -55,6 +55,7 @@ class Ledger:
     gauge : how fills are judged.
     first_view : the first view that this process will make: 0, or the one after a checkpoint.
     interval_s : least time between two commits.
+    mark_moves : whether the durable mark may still move: false when recording has failed, and nobody waits for it then.
 
     Attributes
     ----------
@@ -72,12 +73,14 @@ class Ledger:
         gauge: cost.Gauge = cost.USUAL,
         first_view: int = 0,
         interval_s: float = 1.0,
+        mark_moves: Callable[[], bool] = lambda: True,
     ) -> None:
         self.account: Callable[[View], str] | None = None
         self._infos = tuple(instruments)
         self._gauge = gauge
         self._durable_pos = durable_pos
         self._interval_s = interval_s
+        self._mark_moves = mark_moves
         self._queue: Queue[Step | Close] = Queue(QUEUE_MAX)
         self._error: BaseException | None = None
         self._full: sqlite3.Error | None = None
@@ -257,7 +260,7 @@ class Ledger:
             self._commit(pending)
             if self._full:
                 raise self._full
-            if not pending or monotonic() >= deadline:
+            if not pending or monotonic() >= deadline or not self._mark_moves():
                 self._store.check_all_met(self._store.last_view)
                 return
             sleep(POLL_S)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from tickerml._native import EventRows, EventWriter
 from tickerml.errors import UnsoundDataError
-from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, Columns
+from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, METADATA_HASH, Columns, metadata_hash
 
 ROW_GROUP_ROWS: Final = 1 << 19
 """22 MB of columns: what a writer or a reader holds at a time. Larger groups make files no smaller (measured)."""
@@ -63,6 +63,8 @@ class EventFiles:
         venue, symbol = str(instrument["venue"]), str(instrument["symbol"])
         self._id = f"{venue}:{symbol}"
         self._folder = data / "events" / f"venue={quote(venue, safe='')}" / f"symbol={quote(symbol, safe='')}"
+        for left in self._folder.glob(f"date=*/.{run}-*.tmp"):
+            left.unlink()  # a convert of this run was killed
         self._written: list[_Writer] = []
         self._open: _Writer | None = None
         self._count = 0
@@ -178,7 +180,8 @@ class _Writer:
 
     def finish(self) -> None:
         """Completes the file beside its place, on disk."""
-        self._file.finish(list(self._metadata.items()))
+        meta = {**self._metadata, "rows": str(self._rows)}
+        self._file.finish([*meta.items(), (METADATA_HASH, metadata_hash(meta))])
 
     def place(self, taken: Container[Path]) -> tuple[Path, dict[str, Any]]:
         """Gives the finished file its name: where it is, and what the manifest says of it.

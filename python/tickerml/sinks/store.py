@@ -156,8 +156,15 @@ class Store:
             query = f"SELECT * FROM {table} WHERE run=? AND view=? AND kind=? AND n=?"
             found = self._db.execute(query, (self._run, step.view, table, n)).fetchone()
             if found is None or found[4:] != values:
-                was = "nothing" if found is None else found[4:]
+                what = "is not on file" if found is None else _differences(table, found[4:], values)
                 raise UnsoundDataError(
-                    f"{self._path}: {table} row {n} of view {step.view} was {was}, the tape now gives {values}"
+                    f"{self._path}: {table} row {n} of view {step.view}, as the tape gives it now, {what}"
                 )
             self._met += 1
+
+
+def _differences(table: str, was: Sequence[Any], now: Sequence[Any]) -> str:
+    """The columns in which a row differs, as words."""
+    names = ["cause_pos", "gate_pos", *(column.split()[0] for column in TABLES[table].split(", "))]
+    told = [f"{name} {b} instead of {a}" for name, a, b in zip(names, was, now, strict=True) if a != b]
+    return f"has {', '.join(told)}"

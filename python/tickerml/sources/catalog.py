@@ -1,14 +1,14 @@
 """What a data folder holds: runs, tapes and event files with spans and sizes, from names, headers and `run.json`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from tickerml.errors import TickerError
+from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import EVENT_FILE
 from tickerml.sources.lookup import RUN, data_folders
+from tickerml.sources.runs import read_run
 
 __all__ = ["catalog"]
 
@@ -26,15 +26,14 @@ def catalog(data: Path) -> dict[str, list[dict[str, Any]]]:
 def _runs(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((folder / "runs").glob("*/run.json")):
         try:
-            head = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            head = {}
-        head = head if isinstance(head, dict) else {}
+            head = read_run(path)
+        except UnsoundDataError as error:
+            head = {"state": "unreadable", "problem": str(error)}
         yield {
             **head,
             "run": path.parent.name,
             "path": str(path.parent),
-            "disk_bytes": sum(file.stat().st_size for file in path.parent.iterdir()),
+            "disk_bytes": sum(_size(file) for file in path.parent.glob("*")),
             "first_ts_ns": head.get("created_ts_ns"),
             "last_ts_ns": head.get("ended_ts_ns"),
         }
@@ -43,7 +42,7 @@ def _runs(folder: Path) -> Iterator[dict[str, Any]]:
 def _tapes(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((folder / "tapes").glob("*")):
         if RUN.fullmatch(path.name):
-            sizes = [p.stat().st_size for p in path.glob("*.tape")]
+            sizes = [_size(p) for p in path.glob("*.tape")]
             first_ns, last_ns = _span(path)
             yield {
                 "run": path.name,
@@ -53,6 +52,14 @@ def _tapes(folder: Path) -> Iterator[dict[str, Any]]:
                 "first_ts_ns": first_ns,
                 "last_ts_ns": last_ns,
             }
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for a link to nowhere, which is listed all the same."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _span(tape: Path) -> tuple[int | None, int | None]:
@@ -87,7 +94,7 @@ def _events(folder: Path) -> Iterator[dict[str, Any]]:
             },
         )
         row["files"] += 1
-        row["bytes"] += path.stat().st_size
+        row["bytes"] += _size(path)
         row["first_ts_ns"] = min(row["first_ts_ns"], first_ns)
         row["last_ts_ns"] = max(row["last_ts_ns"], last_ns)
     yield from groups.values()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tickerml.config.build import settings_json
+from tickerml.errors import UnsoundDataError
 from tickerml.sources.latency_file import recorded_latencies
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def load_events(files: Sequence[Path]) -> EventRows:
     chunks = EventChunks(files)
     try:
         return EventRows(_native.Events(chunks), chunks.events)
+    except UnsoundDataError as error:
+        if chunks.path is None or str(error).startswith(str(chunks.path)):
+            raise
+        raise UnsoundDataError(f"{chunks.path}: {error}") from error
     finally:
         chunks.close()
 

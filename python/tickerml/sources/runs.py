@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +12,16 @@ from typing import Any
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.sources.lookup import RUN
 
-__all__ = ["PINNED", "choose_run", "new_name", "newest_first", "write_run"]
+__all__ = [
+    "PINNED",
+    "choose_run",
+    "damage_text",
+    "damaged_refusal",
+    "new_name",
+    "newest_first",
+    "read_run",
+    "write_run",
+]
 
 PINNED = ("command", "config_hash", "code_version", "policy")
 """What a run is pinned to (rules.md 3): where one differs, another run starts."""
@@ -27,8 +36,10 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
 
     Raises
     ------
-    NotFoundError, TickerError, UnsoundDataError
-        For a named run that is not there, has ended or is pinned to something else, or whose `run.json` is damaged.
+    NotFoundError, TickerError
+        For a named run that is not there, has ended, or is pinned to something else.
+    UnsoundDataError
+        For a named run that was ended because its tape is damaged, or whose `run.json` is.
     """
     if resume is not None:
         return _named(data, wanted, resume), True
@@ -40,16 +51,28 @@ def choose_run(data: Path, wanted: Mapping[str, str], *, new: bool, resume: str 
 
 
 def _named(data: Path, wanted: Mapping[str, str], run: str) -> str:
-    info = next((i for i in newest_first(data) if i["run"] == run), None)
-    if info is None:
+    path = data / "runs" / run / "run.json"
+    if not RUN.fullmatch(run) or not os.path.lexists(path):
         raise NotFoundError(f"--resume {run}: no such run in {data}; `tickerml data list` shows what there is")
-    if "unreadable" in info:
-        raise UnsoundDataError(f"--resume {run}: {info['unreadable']} cannot be read; start a new run with --new")
+    info = read_run(path)
+    if damage := info.get("damaged"):
+        raise UnsoundDataError(damaged_refusal(run, damage))
     if info.get("state") != "running":
         raise TickerError(f"--resume {run}: this run has ended; leave --resume out to start another")
     if differs := _differs(info, wanted):
         raise TickerError(f"--resume {run}: made with another {', '.join(differs)}; start a new run with --new")
     return run
+
+
+def damage_text(damage: Mapping[str, Any]) -> str:
+    """A row of `damaged` as one reads it: where, and what is wrong."""
+    where = f"{damage['segment']} at byte {damage['offset']}" if damage["bytes"] else damage["segment"]
+    return f"{where}: {damage['reason']}"
+
+
+def damaged_refusal(run: str, damage: Mapping[str, Any]) -> str:
+    """Why a named run is not gone on with."""
+    return f"--resume {run}: its tape is damaged ({damage_text(damage)}); leave --resume out to start another run"
 
 
 def _differs(info: Mapping[str, Any], wanted: Mapping[str, str]) -> list[str]:
@@ -62,14 +85,31 @@ def newest_first(data: Path) -> Iterator[dict[str, Any]]:
         if not RUN.fullmatch(path.parent.name):
             continue
         try:
-            yield {**json.loads(path.read_bytes()), "run": path.parent.name}
-        except (OSError, ValueError, TypeError):
+            yield read_run(path)
+        except UnsoundDataError:
             # It can be replayed, not resumed.
             yield {"run": path.parent.name, "unreadable": str(path)}
 
 
+def read_run(path: Path) -> dict[str, Any]:
+    """What a `run.json` says, with the run's name by its folder.
+
+    Raises
+    ------
+    UnsoundDataError
+        Where it cannot be read.
+    """
+    try:
+        return {**json.loads(path.read_bytes()), "run": path.parent.name}
+    except (OSError, ValueError, TypeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UnsoundDataError(f"{path}: cannot be read: {why}; the run can be replayed, not gone on with") from error
+
+
 def new_name() -> str:
     """A name for a run that begins now."""
+    import secrets  # it loads OpenSSL, which an import does without
+
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
 
 

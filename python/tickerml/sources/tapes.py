@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.errors import NotFoundError, UnsoundDataError
 from tickerml.progress import bar
 from tickerml.sources.lookup import find_tape
+from tickerml.sources.runs import damage_text
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ __all__ = [
     "book_at",
     "convert_into",
     "convert_tape",
+    "damage_line",
     "export_raw",
     "full_book",
     "import_files",
@@ -39,6 +43,10 @@ COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
 
 
+USABLE = ("trades", "touches", "marks", "snapshots")
+"""Counts of an instrument of which one is enough for a recording to be of use."""
+
+
 def import_files(
     data: Path, format_: str, files: Sequence[Path], instrument: str, *, events: bool, steps: Mapping[str, str | None]
 ) -> dict[str, Any]:
@@ -47,10 +55,16 @@ def import_files(
     Parameters
     ----------
     steps : tick, lot and min_notional as text where they were given.
+
+    Raises
+    ------
+    NotFoundError, UnsoundDataError
+        For files that are not there, and for recordings that hold nothing usable; nothing is left behind then.
     """
     from tickerml import _native
 
-    missing = [f"{path}: no such file" for path in files if not path.is_file()]
+    missing = [f"{path}: {'a folder; name the files in it' if path.is_dir() else 'no such file'}"
+               for path in files if not path.exists() or path.is_dir()]  # fmt: skip
     if missing:
         raise NotFoundError("\n".join(missing))
     begin = time.perf_counter()
@@ -59,20 +73,61 @@ def import_files(
     with bar(f"importing {len(files)} files", lambda: None):
         report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
     tape = Path(report["tape"])
-    if events:
-        made = _convert(data, tape)
-        market, report["events"] = made["market"], made["events"]
-    else:
-        market, report["events"] = json.loads(_native.tape_market(tape)), ""
+    try:
+        market, report["events"] = _market(data, tape, report, events=events)
+    except BaseException:
+        # The tape of a recording that holds nothing usable, or whose import was broken off, is of no use to anybody.
+        shutil.rmtree(tape, ignore_errors=True)
+        shutil.rmtree(data / "runs" / tape.name, ignore_errors=True)
+        raise
     rows = market["instruments"]
     report |= {name: sum(row[name] for row in rows) for name in COUNTED}
     report["gaps"] = [gap for row in rows for gap in row["gaps"]]
     return {**report, "cpu_s": round(time.process_time(), 6), "wall_s": round(time.perf_counter() - begin, 6)}
 
 
-def convert_tape(data: Path, tape_or_run: str) -> dict[str, Any]:
-    """Makes the event files of a tape's closed segments; files of the same run are replaced."""
+def _market(data: Path, tape: Path, report: Mapping[str, Any], *, events: bool) -> tuple[dict[str, Any], str]:
+    """What an imported tape holds, and the glob of its event files, which are made on the way."""
+    from tickerml import _native
+
+    if events:
+        made = _convert(data, tape, partial(_check_usable, report))
+        return made["market"], made["events"]
+    market = dict(json.loads(_native.tape_market(tape)))
+    _check_usable(report, market)
+    return market, ""
+
+
+def _check_usable(report: Mapping[str, Any], market: Mapping[str, Any]) -> None:
+    """Refuses an import of which the market took nothing: another tick, another kind of recording.
+
+    Diffs alone count where most of them could be read: a few numbers happen to fit any tick.
+    """
+    (row,) = market["instruments"]
+    taken = sum(row[name] for name in USABLE)
+    if taken or row["updates"] > row["bad_messages"]:
+        return
+    instrument = report["instrument"]
+    raise UnsoundDataError(
+        f"nothing imported: of {report['frames']} frames and {report['snapshots']} snapshots none could be used"
+        f" as {row['instrument']} with tick {instrument['tick']} and lot {instrument['lot']}"
+        f" ({row['bad_messages']} could not be read); check --instrument, --tick and --lot"
+    )
+
+
+def convert_tape(data: Path, tape_or_run: str, *, allow_damage: bool = False) -> dict[str, Any]:
+    """Makes the event files of a tape's closed segments; files of the same run are replaced.
+
+    Raises
+    ------
+    UnsoundDataError
+        For a damaged tape, unless that is allowed: whole files are not replaced by what is left.
+    """
+    from tickerml import _native
+
     tape = find_tape(tape_or_run, data)
+    if not allow_damage and (problem := damage_line(json.loads(_native.tape_scan(tape)))):
+        raise UnsoundDataError(f"{problem}; no event file was changed; --allow-damage converts what is left")
     folder = tape.parent.parent if tape.parent.name == "tapes" else data
     made = _convert(folder, tape)
     return {"events": made["events"], "rows": made["rows"], "bytes": made["bytes"],
@@ -140,8 +195,16 @@ def span(tape: Path) -> tuple[int, int]:
     return _native.tape_span(tape) or (0, 0)
 
 
+def damage_line(found: Mapping[str, Any]) -> str:
+    """What is wrong with a tape, by its `damaged` and `missing_records`, in one line; empty where nothing is."""
+    damaged, missing = found["damaged"], found["missing_records"]
+    if damaged:
+        return damage_text(damaged[0]) + (f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else "")
+    return f"{missing} records are missing" if missing else ""
+
+
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
-    """A book as it was at a time, best first.
+    """A book as it was at a time, best first, with the damage met on the way there (`damaged`, `missing_records`).
 
     Raises
     ------
@@ -171,7 +234,10 @@ def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:
     return dict(json.loads(_native.tape_book(tape, instrument, at_ns, LEVELS_MAX)))
 
 
-def _convert(data: Path, tape: Path) -> dict[str, Any]:
+def _convert(
+    data: Path, tape: Path, check: Callable[[Mapping[str, Any]], None] = lambda market: None
+) -> dict[str, Any]:
+    """The event files of a tape. `check` sees what the tape held; where it raises, no file is put in its place."""
     from tickerml import _native
     from tickerml.sinks.parquet import EventFiles
 
@@ -189,13 +255,15 @@ def _convert(data: Path, tape: Path) -> dict[str, Any]:
             files[name].describe(instrument)
             files[name].add_rows(segment, day, rows)
             at[0] = segment.segment
+        market = json.loads(events.report())
+        check(market)
     globs = [made.glob() for made in files.values()]
     whole = str(data / "events" / "venue=*" / "symbol=*" / "date=*" / f"*-{run}-*.parquet")
     return {
         "events": globs[0] if len(globs) == 1 else whole if globs else "",
         "rows": sum(made.rows for made in files.values()),
         "bytes": sum(made.bytes for made in files.values()),
-        "market": json.loads(events.report()),
+        "market": market,
     }
 
 

@@ -37,6 +37,8 @@ pub struct LineStats {
     pub trades: u64,
     /// Best bid/ask messages.
     pub touches: u64,
+    /// Mark prices.
+    pub marks: u64,
     /// Snapshots that were accepted.
     pub snapshots: u64,
     /// Diffs that the splicing rule threw away after a snapshot.

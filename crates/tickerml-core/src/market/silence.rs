@@ -32,7 +32,7 @@ impl Silence {
     #[inline]
     pub fn heard(&mut self, ts_ns: i64) {
         if let Some(last) = self.last_ns {
-            self.learn(ts_ns - last);
+            self.learn(ts_ns.saturating_sub(last));
         }
         self.last_ns = Some(ts_ns);
     }
@@ -45,7 +45,7 @@ impl Silence {
     /// True when the stream has been silent for too long at `now_ns`.
     #[inline]
     pub fn is_silent(&self, now_ns: i64) -> bool {
-        self.last_ns.is_some_and(|last| self.is_too_long(now_ns - last))
+        self.last_ns.is_some_and(|last| self.is_too_long(now_ns.saturating_sub(last)))
     }
 
     /// True for a silence that means something.

@@ -64,7 +64,7 @@ impl Visitor for Survey {
         }
         let live = matches!(rows[0].kind(), RowKind::Bid | RowKind::Ask | RowKind::BuyTrade | RowKind::SellTrade);
         if live && message.ts_event_ns != UNDEF_TS_NS {
-            self.latency[index].push(message.ts_recv_ns - message.ts_event_ns);
+            self.latency[index].push(message.ts_recv_ns.saturating_sub(message.ts_event_ns));
         }
     }
 }
@@ -119,6 +119,8 @@ pub struct InstrumentReport {
     pub trades: u64,
     /// Best bid/ask messages.
     pub touches: u64,
+    /// Mark prices.
+    pub marks: u64,
     /// Snapshots accepted.
     pub snapshots: u64,
     /// Diffs thrown away after a snapshot.
@@ -167,7 +169,7 @@ impl Survey {
     pub fn report(&mut self, market: &mut Market, end_ns: i64) -> (Vec<InstrumentReport>, Vec<StreamReport>) {
         self.collect(market);
         self.latency.resize(market.lines.len(), Samples::new());
-        let span = self.first_ns.map_or(0, |first| end_ns - first);
+        let span = self.first_ns.map_or(0, |first| end_ns.saturating_sub(first));
         let mut streams = Vec::new();
         let mut instruments = Vec::new();
         for (index, line) in market.lines.iter().enumerate() {
@@ -180,7 +182,7 @@ impl Survey {
     fn instrument(&mut self, index: usize, line: &Line, span_ns: i64, end_ns: i64) -> InstrumentReport {
         let s = &line.stats;
         let open_live = match line.state {
-            BookState::Live => line.live_since_ns.map_or(0, |since| end_ns - since),
+            BookState::Live => line.live_since_ns.map_or(0, |since| end_ns.saturating_sub(since)),
             _ => 0,
         };
         let gaps = self.gaps.iter().filter(|g| usize::from(g.instrument) == index);
@@ -196,6 +198,7 @@ impl Survey {
             levels: s.levels,
             trades: s.trades,
             touches: s.touches,
+            marks: s.marks,
             snapshots: s.snapshots,
             discarded_diffs: s.discarded_diffs,
             repeats: s.repeats,

@@ -56,6 +56,8 @@ impl Press {
             page.i32(1, kind);
             page.i32(2, self.raw.len() as i32);
             page.i32(3, self.small.len() as i32);
+            // Of the bytes as they stand in the file, by the CRC-32 of gzip; Parquet's field is signed.
+            page.i32(4, crc32fast::hash(&self.small).cast_signed());
             head(page);
         });
         let head_len = out.len() - start;

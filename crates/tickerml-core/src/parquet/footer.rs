@@ -2,6 +2,8 @@
 use super::column::{ColumnMeta, PLAIN, RLE};
 use super::thrift::Thrift;
 use super::{Form, SCHEMA};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 
 const VERSION: i32 = 2;
 const INT32: i32 = 1;
@@ -40,6 +42,28 @@ pub(super) fn footer(groups: &[Group], rows: u64, metadata: &[(String, String)],
         // Least and greatest are by the type's own order: a union whose first field is an empty structure.
         file.structures(7, &SCHEMA, |order, _| order.structure(1, |_| ()));
     });
+}
+
+/// Key of the metadata that proves where the footer says pages lie: those prove themselves, one page for another would not
+/// be noticed.
+pub(super) const LAYOUT_HASH: &str = "layout_sha256";
+
+/// SHA-256 of a text: 1 for each column that may be absent, else 0; then a line for each row group, with its rows and for
+/// each column the offset of its data and of its dictionary (0 for none), its bytes and its values.
+pub(super) fn layout_hash(groups: &[Group]) -> String {
+    let mut text = String::new();
+    text.extend(SCHEMA.iter().map(|(_, form)| if *form == Form::PlainOrAbsent { '1' } else { '0' }));
+    for group in groups {
+        let _ = write!(text, "\n{}", group.rows);
+        for meta in &group.columns {
+            let dictionary = meta.dictionary_offset.unwrap_or(0);
+            let _ = write!(text, " {}:{dictionary}:{}:{}", meta.data_offset, meta.bytes, meta.values);
+        }
+    }
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hash, byte| {
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
 }
 
 fn column_schema(element: &mut Thrift<'_>, name: &str, form: Form) {

@@ -163,7 +163,8 @@ fn clock(given: &str) -> Result<ClockKind> {
         "fixed" => return Ok(ClockKind::Least),
         _ => {}
     }
-    let offset = given.strip_prefix("fixed:").and_then(|ns| ns.parse().ok()).filter(|ns: &i64| ns.abs() < 1 << 60);
+    let offset =
+        given.strip_prefix("fixed:").and_then(|ns| ns.parse().ok()).filter(|ns: &i64| ns.unsigned_abs() < 1 << 60);
     offset.map(ClockKind::Fixed).ok_or_else(|| {
         bad("clock", &format!("{given:?} is no clock; write causal, or fixed: and a number of nanoseconds"))
     })

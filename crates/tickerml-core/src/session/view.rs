@@ -58,7 +58,7 @@ impl Seen {
     /// The trade flow is that of the step: a view between two boundaries shows it so far and does not end it.
     pub(super) fn read(&mut self, line: &mut Line, ts_ns: i64, cause: ViewCause) {
         self.state = line.state;
-        self.age_ns = if line.last_frame_ns == 0 { i64::MAX } else { ts_ns - line.last_frame_ns };
+        self.age_ns = if line.last_frame_ns == 0 { i64::MAX } else { ts_ns.saturating_sub(line.last_frame_ns) };
         self.mark_e8 = line.mark_e8;
         crate::feature::read_top(&line.book, &mut self.top);
         let flow = line.trade_flow_lots;

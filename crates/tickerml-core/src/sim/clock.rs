@@ -53,7 +53,7 @@ impl Clock {
     #[inline]
     pub fn correct(&mut self, recv_ns: i64, event_ns: i64) -> i64 {
         match self {
-            Clock::Fixed(offset) => event_ns + *offset,
+            Clock::Fixed(offset) => event_ns.saturating_add(*offset),
             Clock::Causal(estimate) => estimate.correct(recv_ns, event_ns),
         }
     }
@@ -61,7 +61,7 @@ impl Clock {
     /// The corrected time of a stamp that says nothing about the clock: a snapshot's.
     pub fn map(&self, event_ns: i64) -> i64 {
         match self {
-            Clock::Fixed(offset) => event_ns + *offset,
+            Clock::Fixed(offset) => event_ns.saturating_add(*offset),
             Clock::Causal(estimate) => estimate.map(event_ns),
         }
     }
@@ -100,7 +100,7 @@ impl Estimate {
     }
 
     fn correct(&mut self, recv_ns: i64, event_ns: i64) -> i64 {
-        self.add(recv_ns, recv_ns - event_ns);
+        self.add(recv_ns, recv_ns.saturating_sub(event_ns));
         let mapped = self.map(event_ns);
         if self.last.is_none_or(|(stamp, _)| event_ns >= stamp) {
             self.last = Some((event_ns, mapped));
@@ -109,7 +109,7 @@ impl Estimate {
     }
 
     fn map(&self, event_ns: i64) -> i64 {
-        let mapped = event_ns + self.quantile_ns() - self.base_latency_ns;
+        let mapped = event_ns.saturating_add(self.quantile_ns()).saturating_sub(self.base_latency_ns);
         match self.last {
             Some((stamp, ours)) if event_ns >= stamp => mapped.max(ours),
             Some((_, ours)) => mapped.min(ours),
@@ -122,7 +122,7 @@ impl Estimate {
         self.samples.push_back((recv_ns, difference));
         self.count(difference, true);
         while let Some(&(then, old)) = self.samples.front()
-            && (then < recv_ns - WINDOW_NS || self.samples.len() > SAMPLES_MAX)
+            && (then < recv_ns.saturating_sub(WINDOW_NS) || self.samples.len() > SAMPLES_MAX)
         {
             self.samples.pop_front();
             self.count(old, false);
@@ -174,13 +174,13 @@ impl Estimate {
 
     /// Differences that have all been more than [`STEP_NS`] from the quantile for [`STEP_LASTS_NS`]: a clock was set.
     fn watch_for_step(&mut self, recv_ns: i64, difference: i64) {
-        if self.samples.is_empty() || (difference - self.quantile_ns()).abs() <= STEP_NS {
+        if self.samples.is_empty() || difference.abs_diff(self.quantile_ns()) <= STEP_NS as u64 {
             self.apart = None;
             return;
         }
         let (since, least) = self.apart.map_or((recv_ns, difference), |(since, least)| (since, least.min(difference)));
         self.apart = Some((since, least));
-        if recv_ns - since >= STEP_LASTS_NS {
+        if recv_ns.saturating_sub(since) >= STEP_LASTS_NS {
             self.samples.clear();
             self.samples.push_back((recv_ns, least));
             self.start_bins_at(least.div_euclid(BIN_NS) - ROOM_BELOW);
@@ -191,7 +191,7 @@ impl Estimate {
 
     /// The 1 % quantile: lower edge of its bin.
     const fn quantile_ns(&self) -> i64 {
-        (self.first + self.finger as i64) * BIN_NS
+        (self.first + self.finger as i64).saturating_mul(BIN_NS)
     }
 }
 

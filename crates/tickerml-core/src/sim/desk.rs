@@ -165,7 +165,7 @@ impl Desk {
 
     fn send(&mut self, report: Report, moment: Moment, i: &Instrument) {
         let response_ns = self.rules.latency.response_ns(i.venue, report.instrument, moment.at_ns);
-        let at_ns = (moment.at_ns + response_ns).max(moment.known_ns);
+        let at_ns = moment.at_ns.saturating_add(response_ns).max(moment.known_ns);
         self.reports.send(report.instrument, at_ns, report);
     }
 

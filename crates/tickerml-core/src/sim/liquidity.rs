@@ -71,7 +71,7 @@ impl Consumed {
 
 /// The part that is still missing.
 fn left(at_ns: i64, now_ns: i64) -> f64 {
-    let half_lives = (now_ns - at_ns).max(0) as f64 / HALF_LIFE_NS;
+    let half_lives = now_ns.saturating_sub(at_ns).max(0) as f64 / HALF_LIFE_NS;
     if half_lives > FORGOTTEN_HALF_LIVES { 0.0 } else { libm::exp2(-half_lives) }
 }
 

@@ -86,9 +86,9 @@ pub fn clock_offset_ns(set: &EventSet, instrument: u16, base_latency_ns: i64) ->
         row += message.rows as usize;
         let counts = matches!(kind, RowKind::Bid | RowKind::Ask | RowKind::BuyTrade | RowKind::SellTrade);
         if counts && message.instrument == instrument && message.ts_event_ns != UNDEF_TS_NS {
-            let difference = message.ts_recv_ns - message.ts_event_ns;
+            let difference = message.ts_recv_ns.saturating_sub(message.ts_event_ns);
             least = Some(least.map_or(difference, |least| least.min(difference)));
         }
     }
-    least.map(|least| least - base_latency_ns)
+    least.map(|least| least.saturating_sub(base_latency_ns))
 }

@@ -3,6 +3,7 @@ use super::binance::{Body, Channel, DepthIds, Scale, channel_of};
 use super::number;
 use super::scan::{Cursor, Scan};
 use crate::event::{Row, RowKind, flag};
+use crate::units::STAMP_NS_MAX;
 
 /// Decimals of mark prices in rows of kind 9 (contract.md, "Event files").
 const MARK_PRECISION: u8 = 8;
@@ -105,10 +106,11 @@ pub(super) fn body(
             }
             match (f.texts[R], f.match_time) {
                 // An empty rate is that of an instrument without funding.
-                (Text::At(at, end), Some(settles)) if at < end => {
+                (Text::At(at, end), Some(settles @ 0..)) if at < end => {
                     let rate = number::decimal(c.buf, at, end, RATE_PRECISION)?;
                     out.push(Row::new(RowKind::Funding, rate, settles, 0)?);
                 }
+                (Text::At(at, end), Some(_)) if at < end => return Err(c.bad("a settlement before 1970")),
                 (Text::Other, Some(_)) => return Err(c.bad("a funding rate is no text")),
                 _ => {}
             }
@@ -146,5 +148,6 @@ pub(super) fn stamp_ns(c: &Cursor<'_>, stamp: i64) -> Scan<i64> {
     /// Stamps from here on are microseconds: as milliseconds this would be the year 5138.
     const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
     let scale = if stamp >= MICROSECONDS_FROM { 1_000 } else { 1_000_000 };
-    stamp.checked_mul(scale).ok_or_else(|| c.bad("time out of range"))
+    let ns = stamp.checked_mul(scale).filter(|ns| (0..=STAMP_NS_MAX).contains(ns));
+    ns.ok_or_else(|| c.bad("time out of range"))
 }

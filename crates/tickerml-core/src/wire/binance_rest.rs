@@ -1,5 +1,6 @@
 //! Binance REST bodies: the depth snapshot (read by hand: it has thousands of levels) and exchangeInfo.
 use super::binance::Scale;
+use super::binance_body::stamp_ns;
 use super::binance_levels::levels;
 use super::binance_plain;
 use super::scan::{Cursor, Scan, Token};
@@ -50,8 +51,8 @@ fn read_snapshot(body: &[u8], scale: Scale, out: &mut Vec<Row>) -> Scan<(u64, i6
     c.end()?;
     match (id, bids, asks) {
         (Some(id), true, true) => {
-            let ts = ts_ms.map_or(Some(UNDEF_TS_NS), |t| t.checked_mul(1_000_000));
-            ts.map(|ts| (id, ts)).ok_or_else(|| c.bad("time out of range"))
+            let ts = ts_ms.map_or(Ok(UNDEF_TS_NS), |t| stamp_ns(&c, t))?;
+            Ok((id, ts))
         }
         _ => Err(c.bad("no lastUpdateId, bids or asks")),
     }

@@ -85,8 +85,13 @@ fn time(payload: &Map<String, Value>, channel: Channel) -> Option<i64> {
     let (matched, event) = (read("T")?, read("E")?);
     let stamp = if channel == Channel::Mark { event } else { matched.or(event) };
     let Some(stamp) = stamp else { return Some(UNDEF_TS_NS) };
+    believable(stamp)
+}
+
+/// Milliseconds or microseconds as ns, from 1970 to 2200.
+fn believable(stamp: i64) -> Option<i64> {
     let ns = i128::from(stamp) * if stamp >= 100_000_000_000_000 { 1_000 } else { 1_000_000 };
-    i64::try_from(ns).ok()
+    i64::try_from(ns).ok().filter(|ns| (0..=7_258_118_400_000_000_000).contains(ns))
 }
 
 /// Ids of a diff.
@@ -152,7 +157,7 @@ fn mark(payload: &Map<String, Value>, rows: &mut Vec<Row>) -> Option<Body> {
     if let (Some(rate), Some(settles)) = (payload.get("r"), payload.get("T")) {
         let rate = rate.as_str()?;
         if !rate.is_empty() {
-            rows.push(row(RowKind::Funding, decimal(rate, 12)?, integer(settles)?, 0)?);
+            rows.push(row(RowKind::Funding, decimal(rate, 12)?, Some(integer(settles)?).filter(|ns| *ns >= 0)?, 0)?);
         }
     }
     Some(Body::Mark)
@@ -166,7 +171,7 @@ pub fn snapshot(text: &[u8], scale: Scale) -> Option<(u64, i64, Vec<Row>)> {
     levels(top.get("bids")?, RowKind::Bid, flag::SNAPSHOT, scale, &mut rows)?;
     levels(top.get("asks")?, RowKind::Ask, flag::SNAPSHOT, scale, &mut rows)?;
     let ts = match top.get("T") {
-        Some(value) => i64::try_from(i128::from(integer(value)?) * 1_000_000).ok()?,
+        Some(value) => believable(integer(value)?)?,
         None => UNDEF_TS_NS,
     };
     Some((id(top.get("lastUpdateId")?)?, ts, rows))

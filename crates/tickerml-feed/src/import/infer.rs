@@ -1,7 +1,9 @@
 //! Checks that a line is what it should be, and learns tick and lot from it on the way (rules.md 6).
+use super::steps::Steps;
 use serde::de::IgnoredAny;
-use tickerml_core::units::format_decimal;
-use tickerml_core::wire::scan::{Cursor, Scan, Token};
+use tickerml_core::instrument::Venue;
+use tickerml_core::units::{STAMP_NS_MAX, STAMP_NS_MIN};
+use tickerml_core::wire::scan::{Cursor, Scan};
 
 /// What a payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,10 @@ pub(super) enum Content {
 pub(super) struct Checker {
     /// Symbol in lower case: what a stream's name begins with.
     symbol: Vec<u8>,
+    /// Whether diffs chain `pu`: those of futures do, spot's never do.
+    chains: bool,
+    /// Diffs of its own kind, and of the other.
+    diffs: [u64; 2],
     prices: Steps,
     quantities: Steps,
 }
@@ -27,6 +33,9 @@ struct Seen<'a> {
     channel: Channel,
     has_last_update_id: bool,
     is_event: bool,
+    has_prev: bool,
+    /// A venue's stamp of no day that is believed.
+    bad_stamp: Option<&'a [u8]>,
 }
 
 /// Channels that count for inferred metadata; others may carry more digits.
@@ -40,10 +49,12 @@ enum Channel {
 }
 
 impl Checker {
-    /// A checker for the streams of `symbol`.
-    pub(super) fn new(symbol: &str) -> Checker {
+    /// A checker for the streams of `symbol` at `venue`.
+    pub(super) fn new(venue: Venue, symbol: &str) -> Checker {
         Checker {
             symbol: symbol.to_ascii_lowercase().into_bytes(),
+            chains: venue.is_futures(),
+            diffs: [0; 2],
             prices: Steps::default(),
             quantities: Steps::default(),
         }
@@ -63,8 +74,23 @@ impl Checker {
         if foreign {
             return Err(format!("stream {} of another instrument", String::from_utf8_lossy(seen.stream)));
         }
+        if let Some(stamp) = seen.bad_stamp {
+            return Err(format!("venue's stamp {} is of no day from 2009 to 2199", String::from_utf8_lossy(stamp)));
+        }
+        let is_diff = seen.is_event && seen.channel == Channel::Depth;
+        let is_other = is_diff && seen.has_prev != self.chains;
+        self.diffs[usize::from(is_other)] += u64::from(is_diff);
+        if is_other {
+            let (found, wanted) = if self.chains { ("spot", "futures") } else { ("futures", "spot") };
+            return Err(format!("a diff of {found}, and the instrument's venue is {wanted}"));
+        }
         let snapshot = seen.has_last_update_id && seen.stream.is_empty() && !seen.is_event;
         Ok(if snapshot { Content::Snapshot } else { Content::Frame })
+    }
+
+    /// Whether the instrument's venue can have sent none of the diffs.
+    pub(super) const fn is_of_another_venue(&self) -> bool {
+        self.diffs[0] == 0 && self.diffs[1] > 0
     }
 
     /// Price step, if any price was seen.
@@ -119,9 +145,22 @@ impl Checker {
                 }
                 Ok(())
             }
+            (b"pu", b'0'..=b'9') => {
+                seen.has_prev = true;
+                cursor.skip_value()
+            }
             (b"lastUpdateId", _) => {
                 seen.has_last_update_id = true;
                 cursor.skip_value()
+            }
+            (b"E" | b"T", b'0'..=b'9' | b'-') => {
+                let start = *cursor;
+                if !cursor.integer().is_ok_and(is_believed) {
+                    *cursor = start;
+                    cursor.skip_value()?;
+                    seen.bad_stamp = Some(&cursor.buf[start.at..cursor.at]);
+                }
+                Ok(())
             }
             (_, b'0'..=b'9') => {
                 let start = *cursor;
@@ -152,6 +191,12 @@ impl Checker {
     }
 }
 
+/// Whether a venue's stamp, in ms or us, may be one. Delivery contracts have 0 for a settlement that never comes.
+fn is_believed(stamp: i64) -> bool {
+    let of = |unit: i64| (STAMP_NS_MIN / unit..=STAMP_NS_MAX / unit).contains(&stamp);
+    stamp == 0 || of(1_000_000) || of(1_000)
+}
+
 /// Channel of a stream's name behind the `@`, or of an event type.
 fn channel_of(name: &[u8]) -> Channel {
     match name {
@@ -162,118 +207,13 @@ fn channel_of(name: &[u8]) -> Channel {
     }
 }
 
-/// The finest step that all numbers seen are multiples of: most decimals, greatest common divisor.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Steps {
-    decimals: usize,
-    /// Common divisor, in 10^-decimals; 0 before the first number.
-    unit: u64,
-}
-
-impl Steps {
-    /// Reads a quoted decimal.
-    #[inline]
-    fn read(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
-        cursor.expect(b'"')?;
-        let start = cursor.at;
-        let rest = &cursor.buf[start..];
-        let whole = digits(rest);
-        let fraction = if rest.get(whole) == Some(&b'.') { 1 + digits(&rest[whole + 1..]) } else { 0 };
-        let end = whole + fraction;
-        if whole == 0 || fraction == 1 || rest.get(end) != Some(&b'"') {
-            return Err(Token::Escape);
-        }
-        cursor.at = start + end + 1;
-        let fraction = &rest[end.min(whole + 1)..end];
-        let fits = fraction.get(self.decimals..).is_none_or(|more| more.iter().all(|&b| b == b'0'));
-        if self.unit == 1 && fits { Ok(()) } else { self.learn(&rest[..whole], fraction).ok_or(Token::Escape) }
-    }
-
-    /// Takes a number into account; none where it is too large for 64 bits.
-    fn learn(&mut self, whole: &[u8], fraction: &[u8]) -> Option<()> {
-        let significant = fraction.iter().rposition(|&b| b != b'0').map_or(0, |at| at + 1);
-        let decimals = significant.max(self.decimals);
-        let zeros = std::iter::repeat(&b'0');
-        let mut value: u64 = 0;
-        for digit in whole.iter().chain(fraction.iter().chain(zeros).take(decimals)) {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-        }
-        let unit = self.unit.checked_mul(10u64.checked_pow((decimals - self.decimals) as u32)?)?;
-        self.decimals = decimals;
-        self.unit = common_divisor(unit, value);
-        Some(())
-    }
-
-    fn text(&self) -> Option<String> {
-        (self.unit > 0).then(|| format_decimal(i128::from(self.unit), self.decimals as u8))
-    }
-}
-
-/// Digits at the start of `bytes`, eight at a time: most numbers are shorter than that on either side of the point.
-#[inline]
-fn digits(bytes: &[u8]) -> usize {
-    let mut seen = 0;
-    while let Some(eight) = bytes[seen..].first_chunk::<8>() {
-        // A byte is a digit where its high half is 3 and stays 3 when 6 is added.
-        let word = u64::from_le_bytes(*eight);
-        let high = (word & HIGH) ^ THREES;
-        let carried = (word.wrapping_add(SIXES) & HIGH) ^ THREES;
-        let other = high | carried;
-        if other != 0 {
-            return seen + (other.trailing_zeros() / 8) as usize;
-        }
-        seen += 8;
-    }
-    seen + bytes[seen..].iter().take_while(|b| b.is_ascii_digit()).count()
-}
-
-const HIGH: u64 = 0xF0F0_F0F0_F0F0_F0F0;
-const THREES: u64 = 0x3030_3030_3030_3030;
-const SIXES: u64 = 0x0606_0606_0606_0606;
-
-const fn common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn steps(texts: &[&str]) -> Option<String> {
-        let mut steps = Steps::default();
-        for text in texts {
-            let quoted = format!("\"{text}\"");
-            steps.read(&mut Cursor::new(quoted.as_bytes(), "test")).unwrap();
-        }
-        steps.text()
-    }
-
-    #[test]
-    fn steps_are_most_decimals_and_common_divisor() {
-        assert_eq!(steps(&["61685.99000000", "0.00000000", "61686.00"]).as_deref(), Some("0.01"));
-        assert_eq!(steps(&["10.5", "11.0", "12"]).as_deref(), Some("0.5"));
-        assert_eq!(steps(&["100", "250", "1000"]).as_deref(), Some("50"));
-        assert_eq!(steps(&["1", "0.00000001"]).as_deref(), Some("0.00000001"));
-        assert_eq!((steps(&["0.000"]), steps(&[])), (None, None));
-        assert_eq!(steps(&["7.0", "7.25"]).as_deref(), Some("0.25"), "what came before is scaled with it");
-    }
-
-    #[test]
-    fn digits_are_counted_at_any_length() {
-        for length in 0..40 {
-            for end in [&b""[..], b".", b"\"", b"/", b":", b"\xff\xff", b"\x00", b"a1234567890"] {
-                let text = [&b"9081726354"[..].repeat(4)[..length], end].concat();
-                assert_eq!(digits(&text), length, "{length} {end:?}");
-            }
-        }
-    }
-
     #[test]
     fn lines_are_told_apart() {
-        let mut checker = Checker::new("BTCUSDT");
+        let mut checker = Checker::new(Venue::BinanceSpot, "BTCUSDT");
         let frame = br#"{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","p":"1.10","q":"2"}}"#;
         assert_eq!(checker.check(frame), Ok(Content::Frame));
         assert_eq!((checker.tick().as_deref(), checker.lot().as_deref()), (Some("1.1"), Some("2")));
@@ -286,6 +226,24 @@ mod tests {
             assert!(checker.check(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
         assert!(checker.check(br#"{"stream":"ethusdt@trade","data":{}}"#).unwrap_err().contains("another instrument"));
+        for stamp in ["1723161253937", "1723161253937085", "0"] {
+            let text = format!(r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{stamp},"T":{stamp}}}}}"#);
+            assert_eq!(checker.check(text.as_bytes()), Ok(Content::Frame), "{stamp}");
+        }
+        for stamp in ["1", "-1", "9223372036854775807", "9223372036854775808", "7258118400001", "1e3"] {
+            let text = format!(r#"{{"stream":"btcusdt@trade","data":{{"e":"trade","E":{stamp}}}}}"#);
+            assert!(checker.check(text.as_bytes()).unwrap_err().contains(stamp), "{stamp}");
+        }
+        let diff =
+            |prev: &str| format!(r#"{{"stream":"btcusdt@depth","data":{{"e":"depthUpdate","U":1,"u":2{prev}}}}}"#);
+        let (spot, futures) = (diff(""), diff(r#","pu":1"#));
+        for (venue, own, other) in [(Venue::BinanceUs, &spot, &futures), (Venue::BinanceUsdm, &futures, &spot)] {
+            let mut checker = Checker::new(venue, "BTCUSDT");
+            assert!(checker.check(other.as_bytes()).unwrap_err().contains("the instrument's venue"), "{other}");
+            assert!(checker.is_of_another_venue());
+            assert_eq!(checker.check(own.as_bytes()), Ok(Content::Frame));
+            assert!(!checker.is_of_another_venue(), "one that is there is proof");
+        }
         let escaped = br#"{"stream":"btcusdt@trade","data":{"e":"tr\u0061de","p":"1.10","q":"2"}}"#;
         assert_eq!(checker.check(escaped), Ok(Content::Frame), "escapes are JSON too");
     }

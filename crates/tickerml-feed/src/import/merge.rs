@@ -6,6 +6,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
+use tickerml_core::units::{STAMP_NS_MAX, STAMP_NS_MIN};
 
 /// One line of a recording.
 pub(super) struct Item<'a> {
@@ -172,14 +173,14 @@ fn stamp_ns(digits: &[u8]) -> Result<i64, String> {
     scaled(value)
 }
 
-/// A stamp in ns: recordings use ns or us, which differ by their size for any day from 1973 to 2262.
+/// A stamp in ns: recordings use ns or us, which differ by their size for any day that is believed.
 fn scaled(stamp: i64) -> Result<i64, String> {
-    const NS_MIN: i64 = 100_000_000_000_000_000;
-    const US_MIN: i64 = 100_000_000_000_000;
+    const US_MIN: i64 = STAMP_NS_MIN / 1000;
+    const US_MAX: i64 = STAMP_NS_MAX / 1000;
     match stamp {
-        NS_MIN.. => Ok(stamp),
-        US_MIN..NS_MIN => Ok(stamp * 1000),
-        _ => Err(format!("stamp {stamp} is neither ns nor us since 1970")),
+        STAMP_NS_MIN..=STAMP_NS_MAX => Ok(stamp),
+        US_MIN..=US_MAX => Ok(stamp * 1000),
+        _ => Err(format!("stamp {stamp} is neither ns nor us of a day from 2009 to 2199")),
     }
 }
 
@@ -191,7 +192,8 @@ mod tests {
     fn stamps_of_ns_and_us_are_told_apart() {
         assert_eq!(stamp_ns(b"1723161253937085768"), Ok(1_723_161_253_937_085_768));
         assert_eq!(stamp_ns(b"1721749182850494"), Ok(1_721_749_182_850_494_000));
-        for bad in [&b""[..], b"0", b"1723161253", b"99999999999999999999"] {
+        let beyond = [&b"9223372036854775807"[..], b"7258118400000000001", b"1230767999999999999", b"1230767999999999"];
+        for bad in [&b""[..], b"0", b"1723161253", b"99999999999999999999"].into_iter().chain(beyond) {
             assert!(stamp_ns(bad).is_err());
         }
     }

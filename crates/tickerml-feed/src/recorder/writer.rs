@@ -76,10 +76,12 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// [`StoreError::DiskFull`]: nothing is lost, write the same block again when there is space.
-    /// [`StoreError::Stopped`]: the disk failed for the second time.
+    /// [`StoreError::Stopped`]: the disk failed for the second time. [`StoreError::Vanished`]: the segment or its folder
+    /// is not where it was.
     pub fn write(&mut self, block: &Packed) -> StoreResult<()> {
         loop {
             match self.try_write(block) {
+                Err(error @ StoreError::Vanished { .. }) => return Err(error),
                 Err(error) if !error.is_disk_full() && self.config.durable => self.poison(&error)?,
                 done => return done,
             }
@@ -151,8 +153,10 @@ impl SegmentWriter {
             self.bytes += self.sealed.len() as u64;
         }
         let crowded = open.len * 4 >= self.config.segment_bytes * 3;
+        let there = open.file.is_at(&path);
         self.open = Some(open);
         match done {
+            Ok(()) if !there => return Err(StoreError::Vanished { path }),
             Ok(()) if crowded && self.config.durable && self.spare.is_none() => self.allocate_spare(),
             Ok(()) => {}
             // Never sync the same file again after a failed sync: a full disk that shows there poisons too.
@@ -187,7 +191,7 @@ impl SegmentWriter {
             file.write_all_at(&bytes, 0).and_then(|()| if self.config.durable { file.sync_data() } else { Ok(()) });
         begun
             .and_then(|()| self.store.rename(&draft, &self.path(id)))
-            .map_err(|e| StoreError::io("segment", &draft, &e))?;
+            .map_err(|e| self.vanished().unwrap_or_else(|| StoreError::io("segment", &draft, &e)))?;
         self.starved = false;
         self.next.segment += 1;
         let day = utc_day(block.first_ts_ns);
@@ -196,7 +200,15 @@ impl SegmentWriter {
 
     fn create(&self, path: &Path, least: u64) -> StoreResult<Box<dyn StoreFile>> {
         let bytes = if self.config.durable { self.config.segment_bytes.max(least) } else { 0 };
-        self.store.create(path, bytes).map_err(|e| StoreError::io("segment", path, &e))
+        self.store
+            .create(path, bytes)
+            .map_err(|e| self.vanished().unwrap_or_else(|| StoreError::io("segment", path, &e)))
+    }
+
+    /// The error where the tape's folder is gone.
+    fn vanished(&self) -> Option<StoreError> {
+        let path = &self.config.folder;
+        (!path.is_dir()).then(|| StoreError::Vanished { path: path.clone() })
     }
 
     fn allocate_spare(&mut self) {
@@ -212,8 +224,11 @@ impl SegmentWriter {
     /// Ends a segment in the chain and trims its padding. Its blocks are durable already where they must be, so a trim
     /// that fails only leaves zeros behind.
     fn close(&mut self, mut open: OpenSegment) -> StoreResult<()> {
-        let trimmed = open.file.set_len(open.len).and_then(|()| open.file.sync_data());
         let path = self.path(open.id);
+        if !open.file.is_at(&path) {
+            return Err(StoreError::Vanished { path });
+        }
+        let trimmed = open.file.set_len(open.len).and_then(|()| open.file.sync_data());
         self.prev_len = open.len;
         self.prev_sha256 = open.sha256.finalize().into();
         match trimmed {

@@ -3,7 +3,7 @@ use super::{LastSegment, StoreError, StoreResult};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 /// A folder's operations.
@@ -56,6 +56,9 @@ pub trait StoreFile: Send {
     /// # Errors
     /// The system's.
     fn set_len(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Whether `path` names this file: a file that was removed or replaced takes bytes that nobody will find.
+    fn is_at(&self, path: &Path) -> bool;
 }
 
 /// The disk.
@@ -165,5 +168,11 @@ impl StoreFile for DiskFile {
 
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {
         self.0.set_len(bytes)
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        let known = |m: std::fs::Metadata| (m.dev(), m.ino());
+        let ours = self.0.metadata().map(known).ok();
+        ours.is_some() && ours == std::fs::symlink_metadata(path).map(known).ok()
     }
 }

@@ -32,6 +32,12 @@ pub enum StoreError {
         /// What failed.
         reason: String,
     },
+    /// What is being recorded is not where it was written to: nothing that is written on would be found.
+    #[error("{path}: removed or replaced while it was recorded; what came since the last sync is lost")]
+    Vanished {
+        /// The segment, or the tape's folder.
+        path: PathBuf,
+    },
     /// A file operation failed.
     #[error("{path}: {what}: {reason}")]
     Io {

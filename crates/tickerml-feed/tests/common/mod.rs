@@ -152,6 +152,10 @@ impl StoreFile for FaultyFile {
     fn set_len(&mut self, bytes: u64) -> io::Result<()> {
         self.0.set_len(bytes)
     }
+
+    fn is_at(&self, path: &Path) -> bool {
+        self.0.is_at(path)
+    }
 }
 
 /// Bytes that do not compress; other ones for another seed.
