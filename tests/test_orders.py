@@ -132,7 +132,7 @@ def test_reduce_only_never_goes_beyond_zero() -> None:
 
 
 def test_what_an_order_reaches_of_our_own_expires() -> None:
-    """Ours sell at 100, 101 and 102, the market 5 at 101: a buy of 3 is whole at 101 and reaches the one at 100 alone."""
+    """Ours sell at 100, 101 and 102, the market 5 at 101: a buy of 3 is whole there and reaches the one at 100."""
     ours = [limit(-1, px) for px in (100, 101, 102)]
     for qty, ended in ((3, [1]), (9, [1, 2, 3])):
         views, _ = by_hand([], {10.0: ours, 100.0: [limit(1, 102, qty)]}, **QUICK)
