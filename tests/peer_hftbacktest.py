@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hftbacktest import (
     BUY,
+    EXPIRED,
     FILLED,
     GTX,
     LIMIT,
@@ -20,7 +21,7 @@ from hftbacktest.order import PARTIALLY_FILLED
 from numba import njit, types
 from numba.typed import Dict, List
 
-__all__ = ["Case", "fills_of_grid"]
+__all__ = ["Case", "fills_of_amends", "fills_of_grid"]
 
 MODELS = {
     "risk_averse": lambda asset, _: asset.risk_adverse_queue_model(),
@@ -54,6 +55,34 @@ def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list
 
     Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
     """
+    hbt = _backtest(rows, case, tick, lot)
+    out = List.empty_list(types.UniTuple(types.int64, 5))
+    code = _grid(
+        hbt, out, case.step_ms * 1_000_000, case.levels, case.half_spread_ticks, case.interval_ticks,
+        case.qty_lots, case.position_lots_max, lot,
+    )  # fmt: skip
+    assert code in (0, 1), f"hftbacktest answered {code}"
+    hbt.close()
+    return list(out)
+
+
+def fills_of_amends(
+    rows: np.ndarray, case: Case, plan: np.ndarray, tick: float, lot: float
+) -> list[tuple[int, int, int, int]]:
+    """One post-only a side, amended: (venue time, side, price in ticks, quantity in lots) of each fill.
+
+    Row k of the plan is for steps k, k + len, ..: a resting order's amendment (0 none, 1 price, 2 less),
+    ticks from its side's best, lots.
+    """
+    hbt = _backtest(rows, case, tick, lot)
+    out = List.empty_list(types.UniTuple(types.int64, 4))
+    code = _amends(hbt, out, case.step_ms * 1_000_000, plan, lot)
+    assert code in (0, 1), f"hftbacktest answered {code}"
+    hbt.close()
+    return list(out)
+
+
+def _backtest(rows: np.ndarray, case: Case, tick: float, lot: float) -> Any:
     asset = BacktestAsset().data(rows).linear_asset(1.0).tick_size(tick).lot_size(lot)
     if case.latency_file:
         asset = asset.intp_order_latency(case.latency_file)
@@ -63,15 +92,53 @@ def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list
     asset = MODELS[family](asset, float(exponent or 0))
     asset = asset.no_partial_fill_exchange() if case.exchange == "no_partial" else asset.partial_fill_exchange()
     asset = asset.trading_value_fee_model(0.0, 0.0)
-    hbt = HashMapMarketDepthBacktest([asset])
-    out = List.empty_list(types.UniTuple(types.int64, 5))
-    code = _grid(
-        hbt, out, case.step_ms * 1_000_000, case.levels, case.half_spread_ticks, case.interval_ticks,
-        case.qty_lots, case.position_lots_max, lot,
-    )  # fmt: skip
-    assert code in (0, 1), f"hftbacktest answered {code}"
-    hbt.close()
-    return list(out)
+    return HashMapMarketDepthBacktest([asset])
+
+
+@njit
+def _amends(  # noqa: PLR0912 - as below
+    hbt: Any, out: Any, step: int, plan: Any, lot: float
+) -> int:
+    """Each side has one order at most; the first of 2k and 2k + 1 is the buy of step k."""
+    mine = np.array([-1, -1])
+    if hbt.elapse(0) != 0:
+        return 1
+    code = hbt.elapse(-(-hbt.current_timestamp // step) * step - hbt.current_timestamp)
+    while code == 0:
+        orders = hbt.orders(0)
+        for s in range(2):
+            if mine[s] >= 0 and orders.get(mine[s]).status in (FILLED, EXPIRED):
+                order = orders.get(mine[s])
+                if order.status == FILLED:
+                    out.append((order.exch_timestamp, 1 - 2 * s, order.price_tick, round(order.exec_qty / lot)))
+                mine[s] = -1
+        hbt.clear_inactive_orders(0)
+        depth = hbt.depth(0)
+        bid, ask = depth.best_bid_tick, depth.best_ask_tick
+        number = hbt.current_timestamp // step
+        amends, away, lots = plan[number % len(plan)]
+        for s in range(2):
+            px = bid - away if s == 0 else ask + away
+            if bid < -(1 << 62) or ask > (1 << 62):
+                continue
+            if mine[s] < 0:
+                mine[s] = 2 * number + s
+                if s == 0:
+                    code = hbt.submit_buy_order(0, mine[s], px * depth.tick_size, lots * lot, GTX, LIMIT, False)
+                else:
+                    code = hbt.submit_sell_order(0, mine[s], px * depth.tick_size, lots * lot, GTX, LIMIT, False)
+            elif amends:
+                order = orders.get(mine[s])
+                if order.status == NEW and order.req == NONE:
+                    if amends == 1:
+                        code = hbt.modify(0, mine[s], px * depth.tick_size, order.qty, False)
+                    else:
+                        less = min(order.qty, lots * lot)
+                        code = hbt.modify(0, mine[s], order.price_tick * depth.tick_size, less, False)
+            if code != 0:
+                return code
+        code = hbt.elapse(step)
+    return code
 
 
 @njit

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_fakes import FakeReport, Info, view
 from simulated import Intent, Kind, Market, Message, Row, View, run_native
 from test_reference_shared import INSTRUMENT, MS, NS, SETTINGS, by_hand, limit, message
+from tickerml import config, engine
+from tickerml.policy.base import quantity_worth
+from tickerml.portfolio import Portfolio
+from tickerml.risk import Limits, Risk
+from tickerml.schema import AMEND, CANCEL_ALL, IOC, LIMIT, UNDEF_I64
+from tickerml.schema import Intent as Wanted
 from tickerml.sinks.files import OrdersFile
+from tickerml.sinks.ledger import Ledger
+from tickerml.sources.recorded import tape_session
+from tickerml.sources.tapes import import_files
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
 
+CAPTURE = Path(__file__).parent / "data" / "binance_usdm_DEMOUSDT.raw.gz"
 TAKE = (Kind.IOC, 0, 1, 101, 2, 0, 0)
 QUICK = {"reorder_ms": 0}
 
@@ -132,7 +146,7 @@ def test_reduce_only_never_goes_beyond_zero() -> None:
 
 
 def test_what_an_order_reaches_of_our_own_expires() -> None:
-    """Ours sell at 100, 101 and 102, the market 5 at 101: a buy of 3 is whole at 101, reaching the one at 100."""
+    """Ours sell at 100, 101 and 102, the market 5 at 101: a buy of 3 is whole there and reaches the one at 100."""
     ours = [limit(-1, px) for px in (100, 101, 102)]
     for qty, ended in ((3, [1]), (9, [1, 2, 3])):
         views, _ = by_hand([], {10.0: ours, 100.0: [limit(1, 102, qty)]}, **QUICK)
@@ -174,9 +188,6 @@ def test_hftbacktests_amendment_keeps_its_place_only_for_no_more_at_the_same_pri
 
 
 def test_the_orders_file_names_what_was_asked_and_why_it_was_refused(tmp_path: Any) -> None:
-    from engine_fakes import FakeReport, Info, view
-    from tickerml.schema import AMEND, CANCEL_ALL, LIMIT
-    from tickerml.schema import Intent as Wanted
 
     sink = OrdersFile(tmp_path / "orders.csv", [Info()])
     sent = [
@@ -190,3 +201,46 @@ def test_the_orders_file_names_what_was_asked_and_why_it_was_refused(tmp_path: A
         ("7", "amend_rejected", "unknown_order"), ("7", "sent_amend", ""), ("0", "sent_cancel_all", ""),
         ("0", "sent_limit", "reduce_only"),
     ]  # fmt: skip
+
+
+class Changing:
+    """A policy that changes its mind: buys, rests, amends, sells what it holds reduce-only, and clears the table."""
+
+    def __init__(self, info: Any) -> None:
+        self.info = info
+
+    def decide(self, view: Any, portfolio: Any) -> list[Wanted]:
+        bid, ask = (int(px) for px in view.book_px[0, :, 0])
+        if view.cause != "step" or UNDEF_I64 in (bid, ask):
+            return []
+        qty = quantity_worth(100, bid, self.info)
+        held, resting = portfolio.positions[0], [o for o in view.orders if o.state == "resting"]
+        if view.index % 10 == 0:
+            return [Wanted(CANCEL_ALL, 0, 1, 0, 0), Wanted(IOC, 0, 1, ask + 50, qty)]
+        if view.index % 10 == 3 and held > 0:
+            return [Wanted(IOC, 0, -1, bid - 50, 5 * held, reduce_only=True)] * 2
+        if resting:
+            return [Wanted(AMEND, 0, 1, bid - 40, qty, order_id=o.order_id) for o in resting[:1]]
+        return [Wanted(LIMIT, 0, 1, bid - 30, 2 * qty)] if not view.orders else []
+
+
+def test_a_policy_uses_them_through_risk_and_the_ledger_says_why(tmp_path: Path) -> None:
+    """The whole loop over a capture: every event of an order is a row, refusals of the venue with their reason."""
+    made = import_files(
+        tmp_path, "hftbacktest-raw", [CAPTURE], "binance_usdm:DEMOUSDT", events=False,
+        steps=dict.fromkeys(("tick", "lot", "min_notional")),
+    )  # fmt: skip
+    loaded = config.load(policy="hold", environ={}, cwd=tmp_path)
+    session = tape_session(Path(made["tape"]), loaded.config, batch_events=65_536, allow_damage=False)
+    infos = session.instruments
+    ledger = Ledger(tmp_path / "ledger.sqlite", "20250101T000000Z-abcd", infos, lambda: 2**62)
+    portfolio = Portfolio({"USDT": "10000"}, infos)
+    engine.run(session, Changing(infos[0]), Risk(Limits(), infos), portfolio, ledger)  # type: ignore[arg-type]
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        rows = {(event, reason) for event, reason in db.execute("SELECT event, reason FROM orders")}
+    assert rows >= {
+        ("sent_amend", ""), ("amended", ""), ("sent_cancel_all", ""), ("cancelled", ""), ("sent_ioc", "reduce_only"),
+        ("expired", "reduce_only"), ("rejected", "reduce_only"),
+    }  # fmt: skip
+    assert portfolio.positions[0] >= 0, "a reduce-only sell never goes beyond zero"

@@ -21,9 +21,13 @@ from commands import tickerml as command
 pytest.importorskip("hftbacktest", reason="pip install 'tickerml[oracle]'")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-from peer_hftbacktest import Case, fills_of_grid  # noqa: E402
+from peer_hftbacktest import Case, fills_of_amends, fills_of_grid  # noqa: E402
+from tickerml import config  # noqa: E402
+from tickerml.profiles import PROFILES  # noqa: E402
+from tickerml.schema import AMEND, POST_ONLY, UNDEF_I64  # noqa: E402
 from tickerml.sinks.events import EventFile, read_events  # noqa: E402
 from tickerml.sinks.npz import hftbacktest_rows  # noqa: E402
+from tickerml.sources.recorded import event_session  # noqa: E402
 
 HERE = Path(__file__).parent
 RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", HERE.parent.parent / "shared" / "data"))
@@ -122,6 +126,34 @@ class Rows:
         px, qty = Decimal(row["px"]) / self.tick, Decimal(row["qty"]) / self.lot
         return int(row["ts_event_ns"]), learned, 1 if row["side"] == "buy" else -1, int(px), int(qty)
 
+    def amended(self, case: Case, plan: np.ndarray) -> list[tuple[int, int, int, int]]:
+        """What our profile fills of one post-only a side, amended as the plan says (see `fills_of_amends`)."""
+        ways = (("entry_ms", str(case.entry_ms)), ("response_ms", str(case.response_ms)), ("queue", case.queue))
+        loaded = config.load(policy="hold", sets=[*PROFILES["hftbacktest"], *ways], environ={}, cwd=self.data)
+        files = sorted(self.data.glob("events/**/*.parquet"))
+        session = event_session(files, loaded.config, batch_events=65_536)
+        tick, lot = self.instrument["tick"], self.instrument["lot"]
+        fills = []
+        for view in session:
+            fills += [(f.ts_event_ns, f.side, f.px // tick, f.qty // lot) for f in view.fills]
+            amends, away, lots = (int(x) for x in plan[view.ts_ns // (case.step_ms * 1_000_000) % len(plan)])
+            wanted = []
+            for side in (1, -1):
+                px, mine = int(view.book_px[0, int(side < 0), 0]), [o for o in view.orders if o.side == side]
+                if UNDEF_I64 in view.book_px[0, :, 0] or view.cause != "step":
+                    continue
+                if not mine:
+                    wanted.append((POST_ONLY, 0, side, px - side * away * tick, lots * lot, 0, 0))
+                elif amends and mine[0].state == "resting":
+                    new = (
+                        (px - side * away * tick, mine[0].qty)
+                        if amends == 1
+                        else (mine[0].px, min(mine[0].qty, lots * lot))
+                    )
+                    wanted.append((AMEND, 0, side, *new, 0, mine[0].order_id))
+            session.submit(wanted, (), b"")
+        return fills
+
     def compare(self, case: Case) -> int:
         """Every fill equal; how many there were."""
         ours, theirs = self.ours(case), self.theirs(case)
@@ -186,6 +218,30 @@ def test_measured_latencies_are_alike(loaded: Any, tmp_path: Path, feed: Feed) -
     case = replace(rows.case("risk_averse", 20), latency_file=str(tmp_path / "latency.npz"))
     assert rows.compare(case) > 5
     assert Counter(rows.ours(case)) != Counter(rows.ours(rows.case("risk_averse", 20))), "the file must tell"
+
+
+@pytest.mark.parametrize("queue", ["risk_averse", "prob_power3:3"])
+@pytest.mark.parametrize("feed", [CAPTURES[1], USDM_FEED], ids=lambda feed: feed.name)
+def test_amendments_are_alike(loaded: Any, feed: Feed, queue: str) -> None:
+    """To another price, and to no more at the same; some meet their fill, some are a post-only that would take.
+
+    To another price *and* quantity there is nothing to compare: 2.4.4 moves the order and fills the old quantity.
+    """
+    rows, draw = loaded(feed), np.random.default_rng(2)
+    case, lots = rows.case(queue, 140), feed.qty_lots
+    plan = np.array(
+        [
+            draw.integers(0, 7, 997) % 3 * draw.integers(0, 2, 997),
+            draw.integers(-2, 3, 997),
+            lots * draw.integers(1, 4, 997),
+        ],
+        np.int64,
+    ).T
+    plan = np.ascontiguousarray(plan)
+    theirs = fills_of_amends(rows.rows, case, plan, float(rows.tick), float(rows.lot))
+    ours = rows.amended(case, plan)
+    assert Counter(ours) == Counter(theirs)
+    assert len(theirs) > 20
 
 
 @pytest.mark.soak

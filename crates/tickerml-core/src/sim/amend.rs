@@ -1,5 +1,6 @@
 //! Amendments: what an order keeps of its place, and where it loses the order (simulation.md 3, "Amend and priority per venue").
 //!
+//! hftbacktest has one rule for all; where price and quantity change at once, 2.4.4 fills the old quantity, which is not followed.
 //! A refused amendment leaves the order as it is. It ends the order where no more than the filled quantity would be left, and where
 //! a post-only order would take at its new price (both as the venues have it).
 use super::desk::{Desk, Exchange, Moment};

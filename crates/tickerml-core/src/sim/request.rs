@@ -1,5 +1,5 @@
-//! What passes from us to a venue.
-use super::order::{OrderKind, Side};
+//! What passes from us to a venue, as it is asked for and as it is on its way.
+use super::order::{OrderKind, Report, Side};
 use serde::{Deserialize, Serialize};
 
 /// Numbers among intents of what is no new order; orders use the numbers of [`OrderKind`].
@@ -48,4 +48,29 @@ pub enum Request {
         /// The whole quantity, what was filled included, scaled.
         qty: i64,
     },
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// When it arrives.
+    pub at_ns: i64,
+    /// The order; 0 for none.
+    pub id: u64,
+    pub asked: Asked,
+    /// Beyond the venue's rate of orders.
+    pub too_many: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Asked {
+    /// Place the order.
+    New,
+    /// Cancel it; and what is answered where it has ended.
+    Cancel(Box<Report>),
+    /// Cancel whatever rests.
+    CancelAll,
+    /// Give it another price or quantity; and what is answered where it has ended.
+    Amend { px: i64, qty: i64, refusal: Box<Report> },
 }

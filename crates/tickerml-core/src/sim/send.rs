@@ -1,13 +1,12 @@
 //! Requests on their way out: an order is made, or marked with what was asked of it, and the request gets its arrival time.
+use super::Sim;
 use super::desk::{Desk, Exchange, news};
 use super::latency::Entry;
 use super::marks::{Quote, Way};
-use super::order::{Known, Order, Reason, Report, ReportKind};
+use super::order::{Known, Order, OrderKind, Reason, Report, ReportKind, Side};
 use super::queue::Place;
 use super::rate::counts_amends;
-use super::request::Request;
-use super::stand::{Asked, Sent};
-use super::{Sim, order::OrderKind, order::Side};
+use super::request::{Asked, Request, Sent};
 use crate::instrument::Venue;
 use crate::market::Line;
 use crate::units::POW10;

@@ -5,9 +5,10 @@
 use super::desk::{Desk, Exchange, Met, Moment};
 use super::liquidity::Consumed;
 use super::marks::Quote;
-use super::order::{Order, OrderKind, Reason, Report, ReportKind, Side};
+use super::order::{Order, OrderKind, Reason, ReportKind, Side};
 use super::prints::Prints;
 use super::queue::Place;
+use super::request::{Asked, Sent};
 use super::touch::Touch;
 use crate::book::Book;
 use crate::event::{BookState, Message, Row, RowKind, flag};
@@ -78,31 +79,6 @@ pub(super) struct Stand {
     prints: Prints,
     requests: VecDeque<Sent>,
     last_entry_ns: i64,
-}
-
-/// A request on its way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Sent {
-    /// When it arrives.
-    pub at_ns: i64,
-    /// The order; 0 for none.
-    pub id: u64,
-    pub asked: Asked,
-    /// Beyond the venue's rate of orders.
-    pub too_many: bool,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) enum Asked {
-    /// Place the order.
-    New,
-    /// Cancel it; and what is answered where it has ended.
-    Cancel(Box<Report>),
-    /// Cancel whatever rests.
-    CancelAll,
-    /// Give it another price or quantity; and what is answered where it has ended.
-    Amend { px: i64, qty: i64, refusal: Box<Report> },
 }
 
 impl Stand {
