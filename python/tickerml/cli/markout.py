@@ -123,7 +123,9 @@ class Market:
         rows_ns = np.array([row.ts_event_ns for row in rows], dtype=np.int64)
 
         def quotes(times: Any) -> Any:
-            return _native.quotes_at(chunks(), settings_json(self.config), name, times)
+            # What an order's way takes is of no account here, and a file of such is not read again.
+            settings = {**json.loads(settings_json(self.config)), "latency": "constant"}
+            return _native.quotes_at(chunks(), json.dumps(settings), name, times)
 
         if next(chunks(), None) is None:
             raise NotFoundError(f"{name}: there are fills of it, and its market is not in these recordings")

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
+from tickerml.risk.again import Again
 from tickerml.risk.desk import Account, Desk, Reason, Sums, Terms, sums
 from tickerml.schema import AMEND, CANCEL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
 
@@ -83,6 +84,7 @@ class Risk:
         self.tripped = False
         self.tripped_ts_ns = 0
         self._open: tuple[Sequence[Order], Sums] = ((), {})
+        self._again: Again | None = None
 
     def open_sums(self, orders: Sequence[Order]) -> Sums:
         """Open orders added up; views between which none of them changed share one tuple, and so one sum."""
@@ -101,6 +103,8 @@ class Risk:
             self._watch(view, portfolio)
         if not intents:
             return _NOTHING
+        if (again := self._again) is not None and again.holds(intents, view, portfolio):
+            return (), again.refused
         approved: list[Intent] = []
         refused: list[Refused] = []
         desk: Desk | None = None
@@ -115,6 +119,7 @@ class Risk:
                 approved.append(intent)
             else:
                 refused.append(_new(Refused, (intent, *refusal)))
+        self._again = None if approved else Again.of(intents, refused, view, portfolio, self.terms)
         return approved, refused
 
     def _watch(self, view: View, portfolio: Account) -> None:
