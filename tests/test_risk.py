@@ -22,6 +22,7 @@ class Books:
     equity: int = 10_000
     peak: int = 10_000
     cash: dict[str, int] = field(default_factory=lambda: {"USDT": 10_000})
+    version: int = 0
 
     @property
     def equity_e18(self) -> int:
@@ -267,3 +268,24 @@ def test_reduce_only_passes_limits_that_it_cannot_break() -> None:
 def test_cancel_all_passes_where_the_instrument_is_known() -> None:
     assert reasons(Intent(CANCEL_ALL, 0, 1, 0, 0), state=[5]) == []
     assert reasons(Intent(CANCEL_ALL, 1, 1, 0, 0)) == [Reason.UNKNOWN_INSTRUMENT]
+
+
+def test_a_ladder_is_refused_again_only_while_nothing_changed() -> None:
+    """The same intents, open orders, holdings and sound books: the same refusals. Anything else is judged."""
+    risk, books = Risk(Limits(), [SPOT]), Books()
+    ladder = [sell(1000, 1_000_000 + n) for n in range(5)]
+    first = view(*SPOT_TOUCH)
+    _, refused = risk.check(ladder, first, books)
+    assert [r.reason for r in refused] == [Reason.SHORT_SPOT] * 5
+    again = view(*SPOT_TOUCH)
+    assert risk.check(list(ladder), again, books)[1] is refused
+    stale = view(*SPOT_TOUCH, age_ns=[10**12])
+    assert {r.reason for r in risk.check(ladder, stale, books)[1]} == {Reason.BOOK_OLD}
+    risk.check(ladder, first, books)
+    ladder[0] = sell(0, 1_000_000)
+    assert risk.check(ladder, again, books)[1][0].reason == Reason.BAD_INTENT, "the list is the policy's to change"
+    ladder[0] = sell(1000, 1_000_000)
+    risk.check(ladder, first, books)
+    books.positions[0], books.version = 5_000, 1
+    approved, refused = risk.check(ladder, again, books)
+    assert (len(approved), len(refused)) == (5, 0)

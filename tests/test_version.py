@@ -30,7 +30,8 @@ OTHERS = {
     "screen.py": "the terminal", "signals.py": "STOP is on the tape", "recording.py": "the feed, all on the tape",
     "writing.py": "words", "resume.py": "which run goes on", "markout.py": "after the fills",
     "bootstrap.py": "after the fills", "roundtrip.py": "no orders",
-    "parity": "compares", "sweep": "runs backtests", "pool.py": "processes", "version.py": "this", "doctor.py": "this machine", "cli": "options",
+    "parity": "compares", "sweep": "runs backtests", "pool.py": "processes", "version.py": "this",
+    "doctor.py": "this machine", "cli": "options",
     "config": "values, which have their own hash", "sources": "where files and venues are",
 }  # fmt: skip
 """What cannot change a decision, and why: a new module must be judged before it goes to either list."""
