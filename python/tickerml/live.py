@@ -38,10 +38,11 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     from tickerml import _native, carry, runner
     from tickerml.checkpoint import Checkpointer
     from tickerml.screen import Latest, rows, status_line
+    from tickerml.sinks.base import Tally
     from tickerml.sinks.ledger import Ledger
 
     causal_only(loaded.config, "run")
-    shown, latest = Shown(quiet, color), Latest()
+    shown, latest, tally = Shown(quiet, color), Latest(), Tally()
     infos: tuple[Any, ...] = ()
     traded: runner.Desk | None = None
     with place(loaded, data, asked) as here, recording(loaded, here, asked) as (feed, recorded):
@@ -50,7 +51,6 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
         def draw() -> tuple[list[list[str]], str, str]:
             stats, counts = feed_stats(feed), {}
             if traded:
-                tally = traded.tally
                 counts = {"orders": tally.orders, "fills": tally.fills, "refused": tally.refused}
             books = rows(latest.view, infos, latest.portfolio) if infos else _book_rows(stats)
             return books, status_line(stats, latest.view, latest.portfolio, counts), f"run {name}"
@@ -71,7 +71,7 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
                 mark_moves=durable.moves,
             )
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
-            sinks: list[Sink] = [ledger, checkpoints]
+            sinks: list[Sink] = [tally, ledger, checkpoints]
             traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
             ledger.account = carry.account(name, session, traded)
             # The tape is whole on disk before the ledger commits what rests on it; the run is ended after both.

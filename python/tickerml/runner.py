@@ -23,7 +23,7 @@ from tickerml.portfolio import Portfolio
 from tickerml.profiles import causal_only, plenty
 from tickerml.risk import UNBOUND, Limits, Risk
 from tickerml.schema import decimal_text
-from tickerml.sinks.base import Sink, Sinks, Tally
+from tickerml.sinks.base import Sink, Sinks
 from tickerml.sinks.costs import CostTally, costs_text
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ class Desk:
     policy: Policy
     risk: Risk
     portfolio: Portfolio
-    tally: Tally
     costs: CostTally
     sinks: list[Sink]
     engine_cpu_s: float = 0.0
@@ -59,7 +58,7 @@ class Desk:
         """Runs the session to its end. `watch` wraps what sees every step. The caller closes."""
         import numpy  # noqa: F401 - views hold its arrays: loading it is no work of the engine's
 
-        sinks: Sink = Sinks([self.tally, self.costs, *self.sinks])
+        sinks: Sink = Sinks([self.costs, *self.sinks])
         begin = time.thread_time()
         try:
             engine.run(session, self.policy, self.risk, self.portfolio, watch(sinks) if watch else sinks)
@@ -102,7 +101,6 @@ def desk(
         policy=make_policy(name, config.model.params(name), instruments),
         risk=risk,
         portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
-        tally=Tally(),
         costs=CostTally(instruments, Gauge.of(config.execution)),
         sinks=list(sinks),
     )

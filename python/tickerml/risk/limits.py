@@ -83,6 +83,7 @@ class Risk:
         self.order_min_e18 = int(limits.order_quote_min * MONEY_ONE)
         self.tripped = False
         self.tripped_ts_ns = 0
+        self._peak_e18 = self._floor_e18 = 0
         self._open: tuple[Sequence[Order], Sums] = ((), {})
         self._again: Again | None = None
 
@@ -99,8 +100,10 @@ class Risk:
 
         Earlier approvals of the same list count against later ones.
         """
-        if portfolio.equity_e18 != portfolio.peak_e18 and not self.tripped:
-            self._watch(view, portfolio)
+        if portfolio.peak_e18 != self._peak_e18:
+            self._rise(portfolio.peak_e18)
+        if self._floor_e18 >= portfolio.equity_e18 != self._peak_e18 and not self.tripped:
+            self.tripped, self.tripped_ts_ns = True, view.ts_ns
         if not intents:
             return _NOTHING
         if (again := self._again) is not None and again.holds(intents, view, portfolio):
@@ -122,10 +125,11 @@ class Risk:
         self._again = None if approved else Again.of(intents, refused, view, portfolio, self.terms)
         return approved, refused
 
-    def _watch(self, view: View, portfolio: Account) -> None:
-        limit, peak = self.limits.drawdown_frac_max, portfolio.peak_e18
-        if (peak - portfolio.equity_e18) * limit.denominator >= limit.numerator * peak:
-            self.tripped, self.tripped_ts_ns = True, view.ts_ns
+    def _rise(self, peak_e18: int) -> None:
+        """The breaker opens where (peak - equity) / peak reaches the limit: at an equity of this floor, exactly."""
+        limit = self.limits.drawdown_frac_max
+        self._peak_e18 = peak_e18
+        self._floor_e18 = peak_e18 * (limit.denominator - limit.numerator) // limit.denominator
 
     def carry(self) -> dict[str, Any]:
         """The breaker, for a run that goes on from this one's account."""

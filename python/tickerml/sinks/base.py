@@ -1,4 +1,4 @@
-"""The sink protocol, several sinks as one, and the tally that a summary is made of."""
+"""The sink protocol, several sinks as one, and the tally that a screen shows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Sinks:
 
 
 class Tally:
-    """Counts for the summary.
+    """Counts for the screen of a live run.
 
     Attributes
     ----------
