@@ -170,9 +170,11 @@ impl Flow {
             self.rng.log_normal(self.profile.distance_ticks, self.profile.distance_sigma)
         };
         let ticks = (ticks.min(0.5 * self.start) as i64).max(1);
-        let px = if side == Side::Bid { (touch - ticks).max(1) } else { touch + ticks };
+        let mut px = if side == Side::Bid { (touch - ticks).max(1) } else { touch + ticks };
         if engine.qty_at(side, px) == 0 && engine.depth(side) >= LEVELS_MAX {
-            return self.cancel_behind(engine, side, out);
+            // A side as wide as it may be gets thicker: the order joins another's level.
+            let Some((_, joined)) = self.draw_live(engine, side).and_then(|id| engine.place_of(id)) else { return };
+            px = joined;
         }
         let qty = self.lots(self.profile.order_lots, self.profile.order_sigma);
         self.rest(engine, side, px, qty, out);
@@ -328,9 +330,11 @@ mod tests {
 
     #[test]
     fn every_regime_keeps_a_deep_uncrossed_book() {
-        for regime in Regime::ALL {
+        // On so fine a tick the perpetual has more orders than it may have levels.
+        let profiles = [Profile::spot(60_000.0, 0.01, 0.00001), Profile::usdm(60_000.0, 0.01, 0.001)];
+        for (profile, regime) in profiles.iter().flat_map(|p| Regime::ALL.map(|regime| (p, regime))) {
             let mut engine = Engine::new();
-            let mut flow = Flow::new(Rng::new(3), Profile::spot(60_000.0, 0.01, 0.00001), Some(regime), 6_000_000, 0);
+            let mut flow = Flow::new(Rng::new(3), profile.clone(), Some(regime), 6_000_000, 0);
             let mut out = Vec::new();
             flow.open(&mut engine, &mut out);
             while flow.next_ns() < 20_000_000_000 {
