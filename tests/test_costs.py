@@ -87,7 +87,7 @@ def test_a_recorded_book_is_walked(recorded: tuple[Path, str]) -> None:
     assert (found["ts_recv_ns"], found["run"]) == (book["ts_recv_ns"], run)
     earlier = tickerml(data, "costs", DEMO, run, "--qty", "1", "--at", str(book["ts_recv_ns"] - 10**9))
     assert earlier["ts_recv_ns"] < book["ts_recv_ns"]
-    assert set(book) == {"instrument", "state", "ts_recv_ns", "bids", "asks"}
+    assert set(book) == {"instrument", "state", "ts_recv_ns", "bids", "asks", "damaged", "missing_records"}
 
 
 def test_every_mistake_is_one_line(recorded: tuple[Path, str]) -> None:

@@ -122,7 +122,7 @@ def test_an_export_that_fails_leaves_nothing(loaded: tuple[Path, str, str], tmp_
     assert "is a folder" in tickerml(data, "data", "export", "csv", run, "-o", str(tmp_path), code=2)
     assert "for raw" in tickerml(data, "data", "export", "csv", run, "-o", "x", "--instrument", "a:B", code=2)
     (tmp_path / "file").write_text("")
-    assert "give a folder" in tickerml(data, "data", "export", "tardis-csv", run, "-o", str(tmp_path / "file"), code=1)
+    assert "give a folder" in tickerml(data, "data", "export", "tardis-csv", run, "-o", str(tmp_path / "file"), code=2)
     assert "no event files" in tickerml(data, "data", "export", "csv", "nowhere", "-o", "x.csv", code=3)
     tape = tmp_path / "tape"
     tape.mkdir()

@@ -17,7 +17,7 @@ from random_markets import Draws
 from simulated import Intent, Kind, View
 from test_determinism import in_threads
 from test_reference_shared import by_hand, limit
-from tickerml import config, live
+from tickerml import config, live, recording
 from tickerml.config.models import QUEUES
 from tickerml.schema import UNDEF_I64
 
@@ -109,7 +109,7 @@ def test_each_kind_and_each_seed_is_another_run(tape: Path) -> None:
 
 def test_a_live_run_of_each_kind_replays_to_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with another model of the queue; signals belong to the main thread and stay out."""
-    monkeypatch.setattr(live, "Stopping", lambda _: nullcontext())
+    monkeypatch.setattr(recording, "Stopping", lambda _: nullcontext())
     found: dict[str, dict[str, Any]] = {}
 
     def work(kind: str, queue: str) -> None:

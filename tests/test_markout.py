@@ -13,7 +13,7 @@ import pytest
 from commands import tickerml
 from random_markets import RandomPolicy, random_market
 from simulated import columns, native_session
-from test_cost import Oracle
+from test_cost import Oracle, one_latency
 from tickerml import _native
 from tickerml.markout import HORIZONS_S, Fills, groups, joined, mark, rule, table
 from tickerml.schema import UNDEF_I64
@@ -65,7 +65,7 @@ def test_markouts_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_markouts_are_what_the_venues_books_say(seed: int) -> None:
-    market = random_market(seed, 21, steps=150)
+    market = one_latency(random_market(seed, 21, steps=150))
     oracle, policy, session = Oracle(market), RandomPolicy(market, seed), native_session(market)
     ours = []
     for shown in session:

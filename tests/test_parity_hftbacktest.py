@@ -27,7 +27,7 @@ from tickerml.profiles import PROFILES  # noqa: E402
 from tickerml.schema import AMEND, POST_ONLY, UNDEF_I64  # noqa: E402
 from tickerml.sinks.events import EventFile, read_events  # noqa: E402
 from tickerml.sinks.npz import hftbacktest_rows  # noqa: E402
-from tickerml.sources.recorded import event_session  # noqa: E402
+from tickerml.sources.recorded import event_session, load_events  # noqa: E402
 
 HERE = Path(__file__).parent
 RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", HERE.parent.parent / "shared" / "data"))
@@ -131,7 +131,7 @@ class Rows:
         ways = (("entry_ms", str(case.entry_ms)), ("response_ms", str(case.response_ms)), ("queue", case.queue))
         loaded = config.load(policy="hold", sets=[*PROFILES["hftbacktest"], *ways], environ={}, cwd=self.data)
         files = sorted(self.data.glob("events/**/*.parquet"))
-        session = event_session(files, loaded.config, batch_events=65_536)
+        session = event_session(load_events(files), loaded.config, batch_events=65_536)
         tick, lot = self.instrument["tick"], self.instrument["lot"]
         fills = []
         for view in session:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import INSTRUMENT, SETTING, STEP, common, globals_of
+from tickerml.cli.options import I64_MAX, INSTRUMENT, SETTING, STEP, common, globals_of
 from tickerml.cli.output import emit
 
 __all__ = ["costs"]
@@ -19,7 +19,9 @@ OLD_S = 10.0
 @click.argument("instrument", type=INSTRUMENT)
 @click.argument("tape_or_run", required=False)
 @click.option("--qty", type=STEP, required=True, help="How much is bought and sold, in the instrument's own quantity.")
-@click.option("--at", type=int, metavar="TS_NS", help="At this time, ns since 1970 UTC [the end].")
+@click.option(
+    "--at", type=click.IntRange(0, I64_MAX), metavar="TS_NS", help="At this time, ns since 1970 UTC [the end]."
+)
 @click.option("--set", "sets", type=SETTING, multiple=True, help="Override a setting, like taker_bps=4.")
 @common
 def costs(

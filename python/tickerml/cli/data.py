@@ -27,9 +27,13 @@ def _to_replace(path: Path, *, folder: bool) -> Path:
         For a device, a pipe, the other of file and folder, and a place in a folder that is not there.
     """
     found = path.resolve()
-    fits = found.is_dir() if folder else found.is_file()
-    if path.absolute().parts[1:2] in (("dev",), ("proc",)) or (found.exists() and not fits):
-        raise click.UsageError(f"-o {path}: not a {'folder' if folder else 'regular file'}; name one to write")
+    if path.absolute().parts[1:2] in (("dev",), ("proc",)) or (
+        found.exists() and not (found.is_file() or found.is_dir())
+    ):
+        raise click.UsageError(f"-o {path}: not a regular file; name one to write")
+    if found.exists() and found.is_dir() != folder:
+        is_, give = ("file", "folder") if folder else ("folder", "file")
+        raise click.UsageError(f"-o {path}: is a {is_}; give a {give}")
     if not found.parent.is_dir():
         raise click.UsageError(f"-o {path}: {found.parent}: no such folder")
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerml.cli.options import SETTING, common, globals_of
+from tickerml.cli.options import SETTING, FiniteRange, common, globals_of
 from tickerml.cli.output import emit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ RESAMPLES_MIN = 1_000
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_EVENTS...")
 @click.option("--fills", type=click.Path(path_type=Path), help="Fills of a replay or backtest, not the run's ledger.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write one row a fill (.csv, .parquet).")
-@click.option("--ratio", type=click.FloatRange(0, 1e6), help="Threshold of ahead_ratio [toxic_ahead_ratio].")
+@click.option("--ratio", type=FiniteRange(0, 1e6), help="Threshold of ahead_ratio [toxic_ahead_ratio].")
 @click.option("--resamples", type=click.IntRange(RESAMPLES_MIN, 1_000_000), default=RESAMPLES_MIN, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 1 << 62), default=1, show_default=True, help="Of the resampling.")
 @click.option("--set", "sets", type=SETTING, multiple=True, help="Override a setting, like clock=fixed.")
