@@ -234,7 +234,7 @@ impl Visitor for Sim {
             // Diffs that waited for a snapshot say nothing about the line.
             && (stream == Stream::Trade || matches!(line.state, BookState::Live | BookState::Stale))
         {
-            self.desk.rules.latency.heard(message.instrument, message.ts_recv_ns - at_ns);
+            self.desk.rules.latency.heard(message.instrument, message.ts_recv_ns.saturating_sub(at_ns));
         }
         let Some((at_ns, stream)) = place.filter(|_| !looks_ahead) else {
             for &row in rows {

@@ -48,7 +48,7 @@ fn no_stamp_of_an_event_file_stops_a_session() {
         let json = format!(
             r#"{{"step_ms":100,"decision_ms":1,"entry_ms":40,"response_ms":10,"maker_bps":0,"taker_bps":0{more}}}"#
         );
-        let settings = Settings::from_json(&json).unwrap();
+        let settings = Settings::from_json(&json, None).unwrap();
         for event in STAMPS {
             let mut arrivals = STAMPS.to_vec();
             arrivals.sort_unstable();
@@ -68,6 +68,7 @@ fn no_stamp_of_an_event_file_stops_a_session() {
                         px: 10_000,
                         qty: 100,
                         tag: 0,
+                        reduce_only: false,
                     };
                     session.submit(&[buy], std::iter::empty(), b"").unwrap();
                 } else if step == Step::View {

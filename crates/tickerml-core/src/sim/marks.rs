@@ -82,7 +82,7 @@ impl Way {
             decision_mid2: self.decision_mid2,
             arrival_mid2: self.arrival_mid2,
             quote,
-            age_ns: at_ns - self.arrived_ns,
+            age_ns: at_ns.saturating_sub(self.arrived_ns),
             order_qty,
             placed_ahead_qty: self.placed_ahead_qty,
             print_median_qty,

@@ -44,7 +44,11 @@ impl Prints {
     pub fn median(&mut self, now_ns: i64) -> i64 {
         self.forget(now_ns);
         match self.median {
-            Some((at_ns, median)) if self.recent.len() > AT_ONCE_MAX && now_ns < at_ns + MEDIAN_AGE_NS => median,
+            Some((at_ns, median))
+                if self.recent.len() > AT_ONCE_MAX && now_ns < at_ns.saturating_add(MEDIAN_AGE_NS) =>
+            {
+                median
+            }
             _ => {
                 self.sizes.extend(self.recent.iter().map(|print| print.1));
                 let median = median_of(&mut self.sizes);
@@ -57,7 +61,7 @@ impl Prints {
 
     #[inline]
     fn forget(&mut self, now_ns: i64) {
-        while self.recent.front().is_some_and(|print| print.0 <= now_ns - WINDOW_NS) {
+        while self.recent.front().is_some_and(|print| print.0 <= now_ns.saturating_sub(WINDOW_NS)) {
             self.pop();
         }
     }

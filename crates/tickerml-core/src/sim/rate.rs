@@ -41,7 +41,7 @@ impl Rates {
             *self.0.entry(key(span)).or_default() += 1;
         }
         // What is long over; a slow request of before may still be under way.
-        self.0.retain(|(_, span, number), _| (number + 8) * span > at_ns);
+        self.0.retain(|(_, span, number), _| at_ns.div_euclid(*span) < number + 8);
         true
     }
 }

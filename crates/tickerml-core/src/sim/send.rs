@@ -60,7 +60,7 @@ impl Sim {
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
         match self.desk.rules.latency.entry(line.instrument.venue, instrument, sent_ns) {
             Entry::Arrives(entry_ns) => {
-                let at_ns = self.at(instrument).stand.arrival_ns(sent_ns + entry_ns);
+                let at_ns = self.at(instrument).stand.arrival_ns(sent_ns.saturating_add(entry_ns));
                 let too_many = self.is_one_too_many(&asked, line.instrument.venue, at_ns);
                 let venue = self.at(instrument);
                 if !venue.stand.is_awake() {
@@ -69,7 +69,9 @@ impl Sim {
                 venue.stand.send(Sent { at_ns, id, asked, too_many });
                 self.find_due();
             }
-            Entry::Refused(after_ns) => turned_away(&mut self.desk, (id, instrument), &asked, sent_ns + after_ns, pos),
+            Entry::Refused(after_ns) => {
+                turned_away(&mut self.desk, (id, instrument), &asked, sent_ns.saturating_add(after_ns), pos)
+            }
         }
         id
     }
