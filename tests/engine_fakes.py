@@ -87,6 +87,7 @@ class FakeFill:
     placed_ahead_qty: int = -1
     print_median_qty: int = 0
     volume_qty: int = 0
+    fee_in_base: bool = False
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,46 @@ def test_a_spot_round_trip_by_hand() -> None:
     assert shot.pnl_e18 == int(Decimal("475.75") * MONEY_ONE)
 
 
+def test_a_spot_buy_receives_what_its_fee_leaves() -> None:
+    """1 BTC at 10,000 for 0.1 %: 0.999 held for 9,990, the fee was worth 10; all of it sold at 11,000 for 0.1 %."""
+    portfolio = Portfolio({"USDT": "10000"}, [SPOT])
+    fee = MONEY_ONE // 1000
+    portfolio.apply(view((999_900, 1_000_100), fills=(FakeFill(1, 1_000_000, 100_000, fee, fee_in_base=True),)))
+    shot = portfolio.snapshot(view())
+    assert (shot.positions, portfolio._lots[0].qty) == ((99_900,), 999 * MONEY_ONE // 1000)
+    assert (shot.cash_e18["USDT"], shot.fees_e18, shot.realised_e18) == (0, 10 * MONEY_ONE, 0)
+    assert (portfolio._lots[0].cost, shot.equity_e18) == (9_990 * MONEY_ONE, 9_990 * MONEY_ONE)
+    portfolio.apply(view(fills=(FakeFill(-1, 1_100_000, 99_900, int(Decimal("10.989") * MONEY_ONE)),)))
+    shot = portfolio.snapshot(view())
+    assert shot.cash_e18["USDT"] == int((Decimal("10989") - Decimal("10.989")) * MONEY_ONE)
+    assert (shot.positions, shot.realised_e18) == ((0,), 999 * MONEY_ONE)
+    assert shot.fees_e18 == int(Decimal("20.989") * MONEY_ONE)
+
+
+def test_what_a_fee_leaves_below_the_scale_is_held_and_handed_on() -> None:
+    """0.00123 less 0.00000123: 0.00122 can be sold, the rest is held all the same, also by the run behind."""
+    portfolio = Portfolio(START, [SPOT])
+    fee = 1_230_000_000_000
+    portfolio.apply(view((999_900, 1_000_100), fills=(FakeFill(1, 1_000_000, 123, fee, fee_in_base=True),)))
+    assert (portfolio.positions, portfolio._lots[0].qty) == ([122], 123 * 10**13 - fee)
+    behind = Portfolio(START, [SPOT], portfolio.carry())
+    assert behind._lots[0].qty == portfolio._lots[0].qty
+    fresh = Portfolio(START, [SPOT])
+    fresh.restore(portfolio.state_bytes())
+    assert (fresh.positions, fresh.equity_e18) == ([122], portfolio.equity_e18)
+
+
+def test_a_buy_whose_fee_is_in_the_base_closes_a_short_by_what_it_receives() -> None:
+    """Short 1 at 10,000, bought back at 9,000 for 0.1 %: 0.001 is still short, 999 were made."""
+    portfolio = Portfolio({"USDT": "10000"}, [SPOT])
+    portfolio.apply(view((999_900, 1_000_100), fills=(FakeFill(-1, 1_000_000, 100_000),)))
+    back = FakeFill(1, 900_000, 100_000, MONEY_ONE // 1000, fee_in_base=True)
+    portfolio.apply(view((899_900, 900_100), fills=(back,)))
+    shot = portfolio.snapshot(view())
+    assert (shot.positions, shot.realised_e18, shot.fees_e18) == ((-100,), 999 * MONEY_ONE, 9 * MONEY_ONE)
+    assert shot.equity_e18 == (10_000 + 1_000 - 9) * MONEY_ONE
+
+
 def test_a_perpetual_through_zero_by_hand() -> None:
     """Long 2 at 100.0, sell 3 at 110.0: 20 realised, short 1 at 110; the mid 104.5 then gives 5.5 more."""
     portfolio = Portfolio({"USDT": "1000"}, [Info()])

@@ -85,7 +85,7 @@ WRONG = [
     ),
     (
         buy(1000, 1_000_000),
-        {"infos": [SPOT], "touches": SPOT_TOUCH, "books": Books(cash={"USDT": 100})},
+        {"infos": [SPOT], "touches": SPOT_TOUCH, "books": Books(cash={"USDT": 99})},
         Reason.BALANCE,
     ),
     (buy(), {"limits": Limits(leverage_max=Fraction(1, 200))}, Reason.BALANCE),

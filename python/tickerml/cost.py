@@ -21,7 +21,24 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.schema import POW10, UNDEF_I64, Fill, InstrumentInfo, decimal_text
 
-__all__ = ["COLUMNS", "Gauge", "Measured", "Parts", "ahead_ratio", "impact_e18", "measure", "money_precision", "parts"]
+__all__ = [
+    "COLUMNS",
+    "FEE_PRECISION",
+    "Gauge",
+    "Measured",
+    "Parts",
+    "ahead_ratio",
+    "base_worth_e18",
+    "fee_quote_e18",
+    "fee_taken",
+    "impact_e18",
+    "measure",
+    "money_precision",
+    "parts",
+]
+
+FEE_PRECISION: Final = 8
+"""Decimals of a fee as the venues take it (core's `sim/fee.rs`)."""
 
 ROOT_SCALE: Final = 10**9
 """Steps of the square root in the impact: a billionth."""
@@ -86,6 +103,21 @@ def parts(fill: Fill) -> Parts | None:
     return Parts(
         side * (arrival2 - decision2), side * (mid2 - arrival2), side * (touch2 - mid2), side * (px2 - touch2)
     )  # fmt: skip
+
+
+def fee_quote_e18(fill: Fill, info: InstrumentInfo) -> int:
+    """A fill's fee in the quote currency, 10^-18: what was taken in the base is worth the fill's price."""
+    return base_worth_e18(info, fill.px, fill.fee_e18) if fill.fee_in_base else fill.fee_e18
+
+
+def base_worth_e18(info: InstrumentInfo, px: int, amount_e18: int) -> int:
+    """Worth of an amount of the base currency at a price, 10^-18 of the quote, rounded up."""
+    return -(-amount_e18 * px // POW10[info.price_precision])
+
+
+def fee_taken(fill: Fill, info: InstrumentInfo) -> tuple[str, str]:
+    """The asset in which a fill's fee was taken, and how much of it, as exact text."""
+    return info.base if fill.fee_in_base else info.quote, decimal_text(fill.fee_e18, 18)
 
 
 def ahead_ratio(fill: Fill) -> Fraction | None:

@@ -233,7 +233,8 @@ class Order(Protocol):
 
 
 class Fill(Protocol):
-    """Our execution. `fee_e18` is in the quote (inverse: the base) currency, above 0 when paid.
+    """Our execution. `fee_e18` is the amount of the asset in which the venue takes the fee (the base with
+    `fee_in_base`, else the quote), above 0 when paid: a spot buy receives its quantity less that.
 
     What it is measured against (simulation.md 3, "Cost of a fill"; `UNDEF_I64` where the book was not true):
     `decision_mid2` twice the mid of our book at the view that decided the order, `arrival_mid2` twice the venue's mid
@@ -259,6 +260,8 @@ class Fill(Protocol):
     def maker(self) -> bool: ...
     @property
     def fee_e18(self) -> int: ...
+    @property
+    def fee_in_base(self) -> bool: ...
     @property
     def ts_event_ns(self) -> int: ...
     @property

@@ -34,7 +34,7 @@ mod wire;
 
 pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
-pub use fee::Fees;
+pub use fee::{FeeRow, Fees};
 pub use latency::{Entry, Latency, Recorded};
 pub use marks::{Marks, Quote};
 pub use order::{AHEAD_UNKNOWN, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};

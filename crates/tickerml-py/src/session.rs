@@ -74,7 +74,6 @@ pub struct Session {
     pool: Pool,
     batch: usize,
     allow_damage: bool,
-    fees_bps: serde_json::Value,
 }
 
 /// The settings that the CONFIG record of a tape holds, as JSON text; the whole record's text beside it.
@@ -111,7 +110,7 @@ impl Session {
         let from = if checkpoint.is_some() { core.last().1 + 1 } else { 0 };
         let reader = TapeReader::open_at(&path, from).map_err(errors::store)?;
         let source = Source::Tape(Box::new(TapeInput::new(reader)));
-        Session::make(py, core, settings, source, batch_events, allow_damage)
+        Session::make(py, core, source, batch_events, allow_damage)
     }
 
     /// A session over event files: `files` is an [`Events`], or what one is made of.
@@ -132,7 +131,7 @@ impl Session {
         }
         py.detach(|| core.prepare(&set));
         let source = Source::Events(EventInput::new(set));
-        Session::make(py, core, settings, source, batch_events, false)
+        Session::make(py, core, source, batch_events, false)
     }
 
     /// A session behind a feed that has been started: from the start of the run's tape on, or from behind a checkpoint, where
@@ -153,7 +152,7 @@ impl Session {
             .ok_or_else(|| PyValueError::new_err("the feed has not been started, or has an engine already"))?;
         let live = Live { input: TailInput::new(tail), feed, ended_waits: 0 };
         let source = Source::Tail(Box::new(live));
-        Session::make(py, core, settings, source, batch_events, false)
+        Session::make(py, core, source, batch_events, false)
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -205,7 +204,7 @@ impl Session {
             .market
             .lines
             .iter()
-            .map(|line| InstrumentInfo::new(&line.instrument, self.fees(line.instrument.venue.name())))
+            .map(|line| InstrumentInfo::new(&line.instrument, self.core.fees_bps(line.instrument.venue)))
             .collect::<PyResult<Vec<_>>>()?;
         PyTuple::new(py, infos)
     }
@@ -289,7 +288,6 @@ impl Session {
     fn make(
         py: Python<'_>,
         core: Core,
-        settings: &str,
         source: Source,
         batch: usize,
         allow_damage: bool,
@@ -297,8 +295,12 @@ impl Session {
         if batch == 0 {
             return Err(PyValueError::new_err("batch_events must be above 0"));
         }
-        let fees_bps = serde_json::from_str(settings).unwrap_or_default();
-        let mut session = Session { core, source, pool: Pool::new(py), batch, allow_damage, fees_bps };
+        let mut session = Session { core, source, pool: Pool::new(py), batch, allow_damage };
+        if let Source::Events(input) = &mut session.source
+            && let Ok(Peek::Item(Item::Message(message, _))) = input.peek()
+        {
+            session.core.begins_at(message.ts_recv_ns);
+        }
         if session.core.market.lines.is_empty() {
             session.prime(py)?;
         }
@@ -363,14 +365,6 @@ impl Session {
 
     fn sum(&self, pick: fn(&LineStats) -> u64) -> u64 {
         self.core.market.lines.iter().map(|line| pick(&line.stats)).sum()
-    }
-
-    fn fees(&self, venue: &str) -> (f64, f64) {
-        let read = |key: &str| {
-            let value = &self.fees_bps[key];
-            value.as_f64().or_else(|| value[venue].as_f64()).unwrap_or(f64::NAN)
-        };
-        (read("maker_bps"), read("taker_bps"))
     }
 
     /// Damage ends a replay unless it was allowed.

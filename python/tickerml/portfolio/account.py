@@ -1,8 +1,9 @@
 """The portfolio: cash by currency and a position for each instrument, in exact integers of 10^-18, double entry.
 
 Every fill posts to two sides at once and is checked by a second path (reliability.md 3.6):
-cash + positions + fees + funding = start + pnl, to the last digit, for the currency it settles in. Equity is marked
-to the mid price of Live books, and only while there is something to mark.
+cash + positions + fees + funding = start + pnl, to the last digit, for the currency it settles in. A fee that a spot
+buy pays in the base is worth what the fill paid for it: the position gets the rest. Equity is marked to the mid price
+of Live books, and only while there is something to mark.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from tickerml.cost import base_worth_e18
 from tickerml.portfolio import state
 from tickerml.portfolio.carried import by_name, money, take, unlisted
 from tickerml.portfolio.position import FIELDS, Position
@@ -48,7 +50,8 @@ class Portfolio:
 
     Attributes
     ----------
-    positions : signed quantity of each instrument, scaled; read it, never write it.
+    positions : signed quantity of each instrument that is held, scaled, without what is too little for the scale; read
+        it, never write it.
     equity_e18, peak_e18 : dollars of 10^-18 at the last view.
     version : grows with every fill and every funding settlement.
     """
@@ -110,10 +113,15 @@ class Portfolio:
         i = fill.instrument
         lots, currency = self._lots[i], self._settles[i]
         fee = fill.fee_e18
-        value, realised = lots.fill(fill.side, fill.px, fill.qty)
-        self._cash[currency] += (-value if self._spot[i] else realised) - fee
-        lots.fees += fee
-        self.positions[i] = lots.qty
+        if self._spot[i] and fill.fee_in_base:
+            value, _ = lots.fill(fill.side, fill.px, fill.qty, fee)
+            self._cash[currency] -= value
+            lots.fees += base_worth_e18(lots.info, fill.px, fee)
+        else:
+            value, realised = lots.fill(fill.side, fill.px, fill.qty)
+            self._cash[currency] += (-value if self._spot[i] else realised) - fee
+            lots.fees += fee
+        self.positions[i] = lots.lots
         self._changed()
         self._check(currency)
 
@@ -249,7 +257,7 @@ class Portfolio:
 
     def _taken(self) -> None:
         """Works out what follows from cash and lots that were set from outside, and that they balance."""
-        self.positions[:] = [lots.qty for lots in self._lots[: self._count]]
+        self.positions[:] = [lots.lots for lots in self._lots[: self._count]]
         self._held = [i for i, lots in enumerate(self._lots) if lots.qty]
         self._fixed = self._bytes = None
         self._dollars = sum(cash for currency, cash in self._cash.items() if currency in DOLLARS)

@@ -106,7 +106,6 @@ class Terms:
         self.sells_held = self.spot and not short_spot
         self.inverse = info.kind == "inverse"
         self.age_ns_max = book_age_ms_max * 1_000_000
-        self.fee_e6 = math.ceil(info.taker_bps * 100)
         scale = POW10[info.qty_precision] if self.inverse else POW10[info.price_precision + info.qty_precision]
         common = math.gcd(info.contract_size_e18, scale)
         self._mul, self._div = info.contract_size_e18 // common, scale // common
@@ -316,16 +315,15 @@ class Desk:
         return self._cash(line, worth) if side > 0 else None
 
     def _cash(self, line: Line, worth: int) -> Refusal | None:
-        """All open spot buys in the currency, with a taker's fee, against its cash."""
+        """All open spot buys in the currency against its cash; their fee is taken from what they receive."""
         quote = line.terms.quote
         needed = worth
         for other in self._lines.values():
             if other.terms.spot and other.terms.quote == quote:
                 needed += other.open_worth[1]
-        needed += needed * line.terms.fee_e6 // 1_000_000
         cash = self._portfolio.cash_e18(quote)
         if needed > cash:
-            return Reason.BALANCE, f"needs {_show(needed)} {quote} with open orders and fee, has {_show(cash)}"
+            return Reason.BALANCE, f"needs {_show(needed)} {quote} with open orders, has {_show(cash)}"
         return None
 
     def _margin(self, line: Line, side: int, worth: int) -> Refusal | None:

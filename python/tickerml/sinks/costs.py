@@ -50,7 +50,7 @@ class Sum:
         self.fills += 1
         self.qty += qty
         self.notional += notional
-        self.fee_e18 += fill.fee_e18
+        self.fee_e18 += cost.fee_quote_e18(fill, info)
         if fill.maker:
             self.toxic += cost.is_toxic(fill, gauge)
         else:

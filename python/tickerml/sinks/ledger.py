@@ -151,11 +151,12 @@ class Ledger:
 
     def _fills(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
         for n, fill in enumerate(view.fills):
+            info = self._infos[fill.instrument]
             yield "fills", n, (
                 fill.cause_pos, view.pos, fill.ts_event_ns, fill.ts_recv_ns, fill.order_id, fill.tag,
                 *self._what(fill.instrument, fill.side, fill.px, fill.qty), int(fill.maker),
-                decimal_text(fill.fee_e18, 18), self._qty(fill.instrument, fill.ahead_qty),
-                *cost.measure(fill, self._infos[fill.instrument], self._gauge),
+                decimal_text(cost.fee_quote_e18(fill, info), 18), self._qty(fill.instrument, fill.ahead_qty),
+                *cost.measure(fill, info, self._gauge), *cost.fee_taken(fill, info),
             )  # fmt: skip
 
     def _gaps(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:

@@ -119,7 +119,7 @@ impl Digest {
             self.i64(fill.ts_event_ns);
             self.i64(fill.ts_recv_ns);
             self.step.extend(fill.fee_e18.to_le_bytes());
-            self.step.push(u8::from(fill.maker));
+            self.step.extend([u8::from(fill.maker), u8::from(fill.fee_in_base)]);
         }
     }
 

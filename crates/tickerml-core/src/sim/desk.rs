@@ -8,7 +8,6 @@ use super::queue::QueueModel;
 use super::rate::Rates;
 use super::wire::Wire;
 use crate::instrument::Instrument;
-use crate::units::notional;
 use serde::{Deserialize, Serialize};
 
 /// Whose rules an order meets.
@@ -140,8 +139,11 @@ impl Desk {
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
         let mut report = news(order, kind, Reason::None, moment.pos);
-        let money = notional(px, qty, i.price_precision, i.qty_precision)
-            .expect("the notional of an order was computed when it arrived");
+        let fees = &self.rules.fees;
+        let fee = match self.rules.exchange {
+            Exchange::Shared => fees.of(i, order.side, maker, (px, qty), moment.at_ns),
+            Exchange::NoPartial | Exchange::Partial => fees.of_peer(i, maker, (px, qty), moment.at_ns),
+        };
         report.fill = Some(Fill {
             order_id: order.id,
             tag: order.tag,
@@ -150,7 +152,8 @@ impl Desk {
             px,
             qty,
             maker,
-            fee_e18: self.rules.fees.fee_e18(i.venue, maker, money),
+            fee_e18: fee.amount_e18,
+            fee_in_base: fee.in_base,
             ts_event_ns: moment.at_ns,
             ts_recv_ns: 0,
             ahead_qty: if maker { order.ahead_at_fill } else { 0 },

@@ -278,8 +278,10 @@ pub struct Fill {
     pub qty: i64,
     /// True where we waited.
     pub maker: bool,
-    /// Fee in the quote currency x 10^18; above zero is paid.
+    /// Amount of the asset in which the fee is taken x 10^18; above zero is paid.
     pub fee_e18: i128,
+    /// That is the base currency, else the quote.
+    pub fee_in_base: bool,
     /// When it happened at the venue, corrected to our clock, ns.
     pub ts_event_ns: i64,
     /// When its report reached us, ns.
