@@ -10,6 +10,7 @@ from engine_fakes import INVERSE, SPOT, FakeFill, FakeFunding, Info, replace, vi
 from hypothesis import given
 from hypothesis import strategies as st
 from tickerml.portfolio import Broken, Portfolio
+from tickerml.portfolio.funding import funding_e18
 from tickerml.schema import MONEY_ONE, UNDEF_I64
 
 START = {"USDT": Decimal(10_000)}
@@ -146,10 +147,33 @@ def test_an_inverse_contract_earns_its_base() -> None:
 def test_funding_belongs_to_holding() -> None:
     portfolio = Portfolio(START, [Info()])
     portfolio.apply(view(fills=(FakeFill(1, 100_000, 10),)))
-    portfolio.apply(view(funding=(FakeFunding(-3 * MONEY_ONE),)))
+    # 0.01 BTC at a mark of 10,000, at 3 %: longs pay 3 dollars.
+    portfolio.apply(view(funding=(FakeFunding(10, 10_000 * 10**8, 3 * 10**10),)))
     shot = portfolio.snapshot(view())
     assert (shot.funding_e18, shot.cash_e18["USDT"]) == (-3 * MONEY_ONE, 9_997 * MONEY_ONE)
     assert portfolio.version == 2
+
+
+def test_an_unknown_rate_is_counted_until_the_venues_word() -> None:
+    portfolio = Portfolio(START, [Info()])
+    portfolio.apply(view(fills=(FakeFill(-1, 100_000, 10),), funding=(FakeFunding(-10),)))
+    shot = portfolio.snapshot(view())
+    assert (shot.funding_e18, shot.funding_unknown) == (0, 1)
+    behind = Portfolio(START, [Info()], portfolio.carry())
+    assert behind.snapshot(view()).funding_unknown == 1
+    portfolio.apply(view(funding=(FakeFunding(-10, 10_000 * 10**8, 10**8, resolves=True),)))
+    shot = portfolio.snapshot(view())
+    assert (shot.funding_e18, shot.funding_unknown) == (MONEY_ONE // 100, 0)
+
+
+def test_funding_is_rounded_against_us_and_inverse_contracts_pay_in_the_base() -> None:
+    """3 x 10^-9 is paid as 10^-8 and received as nothing; 10 contracts of $100 at 12,500 are 0.08 BTC."""
+    assert funding_e18(Info(), 1, 3 * 10**8, 10**6) == -(10**10)
+    assert funding_e18(Info(), -1, 3 * 10**8, 10**6) == 0
+    assert funding_e18(INVERSE, 10, 12_500 * 10**8, 10**8) == -8 * MONEY_ONE // 10**6
+    assert funding_e18(INVERSE, -10, 12_500 * 10**8, 10**8) == 8 * MONEY_ONE // 10**6
+    rows = Portfolio(START, [Info()]).next_funding([(5, 1, 1)])
+    assert rows == [], "nothing is held"
 
 
 def test_only_live_books_mark_and_quiet_views_change_nothing() -> None:
@@ -202,7 +226,7 @@ def test_a_foreign_or_torn_state_is_refused() -> None:
 
 def test_state_is_fixed_width_and_bounded() -> None:
     portfolio = Portfolio(START, [Info()])
-    assert len(portfolio.state_bytes()) == 16 * (3 + 1 + 7 + 4)
+    assert len(portfolio.state_bytes()) == 16 * (3 + 1 + 8 + 4)
     assert portfolio._lots[0].mark2 == UNDEF_I64
     portfolio._cash["USDT"] = 2**127
     portfolio._changed()

@@ -130,7 +130,7 @@ def test_a_file_of_fills_says_in_what_a_fee_was_taken(tmp_path: Path) -> None:
     fills = FakeFill(1, 1_000_000, 100_000, MONEY_ONE // 1000, fee_in_base=True), FakeFill(-1, 1_000_000, 7, MONEY_ONE)
     file.write(view(fills=fills), (), (), None)
     file.close()
-    buy, sell = csv.DictReader(path.open())
+    buy, sell = csv.DictReader(path.read_text().splitlines())
     assert FILLS[-2:] == ("fee_asset", "fee_qty")
     assert [buy[key] for key in ("fee_quote", "fee_asset", "fee_qty")] == ["10", "BTC", "0.001"]
     assert [sell[key] for key in ("fee_quote", "fee_asset", "fee_qty")] == ["1", "USDT", "1"]
@@ -138,7 +138,8 @@ def test_a_file_of_fills_says_in_what_a_fee_was_taken(tmp_path: Path) -> None:
 
 def test_commands_refuse_a_table_without_their_venue(tmp_path: Path) -> None:
     """One line, exit 4, nothing half-written; the venue that is not traded may be missing."""
-    data, capture = tmp_path / "data", HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz"
+    (data := tmp_path / "data").mkdir()
+    capture = HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz"
     demo = "binance_usdm:DEMOUSDT"
     name = tickerml(data, "data", "import", "hftbacktest-raw", str(capture), "--instrument", demo)["run"]
     fills, folder = str(tmp_path / "fills.csv"), str(given(tmp_path, "fees:\n" + ROW.replace("usdm", "spot")))

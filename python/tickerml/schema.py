@@ -337,14 +337,25 @@ class Gap(Protocol):
 
 
 class Funding(Protocol):
-    """A settlement: `amount_e18` is what we received (below 0: paid)."""
+    """A settlement of a contract at `ts_ns`: the position `qty` that was held at the venue then, the mark price x 10^8
+    and the rate x 10^12, None where nobody knows it. A `correction` has the difference to the rate that was booked; one
+    that `resolves` tells the rate of a settlement that was unknown.
+    """
 
     @property
     def instrument(self) -> int: ...
     @property
-    def amount_e18(self) -> int: ...
-    @property
     def ts_ns(self) -> int: ...
+    @property
+    def qty(self) -> int: ...
+    @property
+    def mark_e8(self) -> int: ...
+    @property
+    def rate_e12(self) -> int | None: ...
+    @property
+    def correction(self) -> bool: ...
+    @property
+    def resolves(self) -> bool: ...
 
 
 class View(Protocol):

@@ -479,6 +479,7 @@ impl Session {
         view.reports.clear();
         view.reports.append(&mut self.news);
         view.gaps = self.market.take_gaps();
+        view.funding = self.sim.settle(ts_ns, &self.market.lines);
         self.digest.saw(view);
         self.asked = true;
     }

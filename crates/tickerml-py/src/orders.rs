@@ -161,6 +161,25 @@ impl From<&CoreGap> for Gap {
     }
 }
 
+/// A settlement of funding, or one whose rate nobody knows.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
+pub struct Funding {
+    instrument: u16,
+    ts_ns: i64,
+    qty: i64,
+    mark_e8: i64,
+    rate_e12: Option<i64>,
+    correction: bool,
+    resolves: bool,
+}
+
+impl From<&sim::Settlement> for Funding {
+    fn from(s: &sim::Settlement) -> Self {
+        let sim::Settlement { instrument, ts_ns, qty, mark_e8, rate_e12, correction, resolves } = *s;
+        Funding { instrument, ts_ns, qty, mark_e8, rate_e12, correction, resolves }
+    }
+}
+
 /// A tuple of Python objects made from a slice.
 pub fn tuple_of<T, P>(py: Python<'_>, items: &[T], make: impl Fn(usize, &T) -> P) -> PyResult<Py<PyTuple>>
 where

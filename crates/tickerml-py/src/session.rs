@@ -251,6 +251,14 @@ impl Session {
         Ok(dict)
     }
 
+    /// What is expected of each instrument's next funding settlement, provisional: (time in ns, rate x 10^12, mark price x 10^8),
+    /// None where nothing is.
+    #[getter]
+    fn funding<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let expected = (0..self.core.market.lines.len() as u16).map(|n| self.core.sim.expected_funding(n));
+        PyTuple::new(py, expected.map(|e| e.map(|e| (e.settle_ms * 1_000_000, e.rate_e12, e.mark_e8))).collect::<Vec<_>>())
+    }
+
     /// The whole state between two views.
     fn checkpoint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.core.checkpoint().map_err(errors::core)?))
@@ -402,6 +410,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<orders::Fill>()?;
     m.add_class::<orders::Report>()?;
     m.add_class::<orders::Gap>()?;
+    m.add_class::<orders::Funding>()?;
     m.add_function(wrap_pyfunction!(tape_config, m)?)?;
     m.add_function(wrap_pyfunction!(tape_has, m)?)
 }

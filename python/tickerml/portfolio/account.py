@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from tickerml.cost import base_worth_e18
 from tickerml.portfolio import state
 from tickerml.portfolio.carried import by_name, money, take, unlisted
+from tickerml.portfolio.funding import funding_e18, settled_e18
 from tickerml.portfolio.position import FIELDS, Position
 from tickerml.portfolio.state import Broken
 from tickerml.schema import LIVE, MONEY_PRECISION, POW10, UNDEF_I64, Fill, Funding, InstrumentInfo, View, decimal_text
@@ -32,6 +33,7 @@ class Snapshot(NamedTuple):
     realised_e18: int
     fees_e18: int
     funding_e18: int
+    funding_unknown: int
     drawdown_frac: float
     max_drawdown_frac: float
     cash_e18: dict[str, int]
@@ -126,9 +128,15 @@ class Portfolio:
         self._check(currency)
 
     def _post_funding(self, settlement: Funding) -> None:
+        """An unknown rate books nothing and is counted; the venue's own word, where it comes later, makes up for it."""
         i = settlement.instrument
-        self._cash[self._settles[i]] += settlement.amount_e18
-        self._lots[i].funding += settlement.amount_e18
+        lots, amount = self._lots[i], settled_e18(self._infos[i], settlement)
+        if amount is None:
+            lots.unknown += 1
+        else:
+            self._cash[self._settles[i]] += amount
+            lots.funding += amount
+            lots.unknown -= settlement.resolves
         self._changed()
         self._check(self._settles[i])
 
@@ -216,11 +224,33 @@ class Portfolio:
             realised_e18=total["realised"],
             fees_e18=total["fees"],
             funding_e18=total["funding"],
+            funding_unknown=sum(p.unknown for p in self._lots),
             drawdown_frac=_ratio(fall, self.peak_e18),
             max_drawdown_frac=self.max_drawdown_frac,
             cash_e18=dict(self._cash),
             positions=tuple(self.positions),
         )
+
+    def next_funding(self, expected: Sequence[tuple[int, int, int] | None]) -> list[dict[str, Any]]:
+        """What the contracts held would get at their next settlement, at the running rate: provisional.
+
+        Parameters
+        ----------
+        expected : of each instrument (time in ns, rate x 10^12, mark price x 10^8), None where nothing is known.
+        """
+        rows = []
+        for i, (info, told) in enumerate(zip(self._infos, expected, strict=False)):
+            if self.positions[i] and not self._spot[i]:
+                settles_ns, rate_e12, mark_e8 = told or (None, None, 0)
+                known = rate_e12 is not None and mark_e8 > 0
+                amount = funding_e18(info, self.positions[i], mark_e8, rate_e12 or 0) if known else None
+                rows.append({
+                    "instrument": info.id, "settles_ns": settles_ns,
+                    "rate": None if rate_e12 is None else decimal_text(rate_e12, 12),
+                    "provisional_amount": None if amount is None else decimal_text(amount, MONEY_PRECISION),
+                    "asset": self._settles[i],
+                })  # fmt: skip
+        return rows
 
     @property
     def max_drawdown_frac(self) -> float:

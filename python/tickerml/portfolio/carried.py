@@ -14,8 +14,8 @@ from tickerml.schema import MONEY_PRECISION, UNDEF_I64, decimal_text
 
 __all__ = ["Known", "by_name", "money", "take", "unlisted"]
 
-_AMOUNTS: Final = FIELDS[1:]
-"""All but the quantity."""
+_AMOUNTS: Final = FIELDS[1:-1]
+"""All but the quantity and a count."""
 
 
 class Known(NamedTuple):
@@ -52,6 +52,7 @@ def by_name(position: Position) -> dict[str, Any]:
         "qty": decimal_text(position.qty, position.precision),
         "mark2": None if position.mark2 == UNDEF_I64 else decimal_text(position.mark2, info.price_precision),
         **{name: decimal_text(getattr(position, name), MONEY_PRECISION) for name in _AMOUNTS},
+        "unknown": position.unknown,
     }  # fmt: skip
 
 
@@ -74,6 +75,7 @@ def take(position: Position, row: Mapping[str, Any]) -> None:
     position.mark2 = UNDEF_I64 if row["mark2"] is None else _scaled(row["mark2"], info.price_precision)[0]
     for name in _AMOUNTS:
         setattr(position, name, money(row[name]))
+    position.unknown = row.get("unknown", 0)
 
 
 def money(amount: Decimal | str) -> int:

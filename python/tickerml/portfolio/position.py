@@ -16,7 +16,7 @@ from tickerml.schema import POW10, UNDEF_I64, InstrumentInfo
 SPOT_PRECISION: Final = 18
 """Spot is held to 10^-18 of the base currency: a fee in it leaves less than the venue's lot."""
 
-FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding")
+FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding", "unknown")
 """What fills and settlements change of a position, in the order in which it is saved."""
 
 
@@ -40,6 +40,7 @@ class Position:
     cost : what the open quantity was entered for; the part of a partly closed position is rounded towards zero.
     traded : sum of all fills' values: the second path to `cost - realised`.
     realised, fees, funding : gross result, fees paid, funding received.
+    unknown : settlements that it was held through and whose rate nobody knows.
     mark2 : twice the last mid price (half ticks of the price scale), `UNDEF_I64` before the first.
     """
 
@@ -51,6 +52,7 @@ class Position:
         self.realised: int = 0
         self.fees: int = 0
         self.funding: int = 0
+        self.unknown: int = 0
         self.mark2: int = UNDEF_I64
         self._inverse = info.kind == "inverse"
         self._inverse_mul = 2 * POW10[info.price_precision]

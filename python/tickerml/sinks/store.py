@@ -24,6 +24,7 @@ TABLES: Final[dict[str, str]] = {
     "refusals": "ts_ns INTEGER, instrument TEXT, side INTEGER, reason TEXT, detail TEXT, count INTEGER",
     "portfolio": "ts_ns INTEGER, equity_quote TEXT, pnl_quote TEXT, realised_quote TEXT, fees_quote TEXT, "
     "funding_quote TEXT, drawdown_frac REAL, max_drawdown_frac REAL, cash TEXT, positions TEXT",
+    "funding": "ts_ns INTEGER, instrument TEXT, qty TEXT, mark_px TEXT, rate TEXT, correction INTEGER",
     "gaps": "instrument TEXT, from_ts_ns INTEGER, to_ts_ns INTEGER, cause TEXT",
 }
 """Columns of each table after its key, `cause_pos` and `gate_pos`. Prices, quantities and money are exact decimal

@@ -1,6 +1,7 @@
 //! Our orders, and what passes between us and the simulated venues: requests out, reports back.
 use super::clock::ClockKind;
 use super::fee::Fees;
+use super::funding::Move;
 use super::latency::Latency;
 use super::marks::Quote;
 use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
@@ -9,6 +10,7 @@ use super::rate::Rates;
 use super::wire::Wire;
 use crate::instrument::Instrument;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Whose rules an order meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,8 @@ pub(super) struct Desk {
     pub orders: Vec<Order>,
     /// What is held at the venues, by instrument, scaled.
     pub positions: Vec<i64>,
+    /// Executions of late.
+    pub moves: VecDeque<Move>,
     pub rates: Rates,
     /// Reports under way to us.
     pub reports: Wire<Report>,
@@ -162,6 +166,7 @@ impl Desk {
         });
         order.resting &= !done;
         self.moved(instrument, bought);
+        self.remember(instrument, bought, moment.at_ns);
         self.send(report, moment, i);
         done
     }
