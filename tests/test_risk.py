@@ -98,7 +98,8 @@ def test_each_rule_refuses_with_its_reason(intent: Intent, more: dict[str, objec
 
 
 def test_every_reason_has_a_test() -> None:
-    assert {reason for *_, reason in WRONG} | {Reason.DRAWDOWN} == set(Reason)
+    elsewhere = {Reason.DRAWDOWN, Reason.LEVERAGE, Reason.LIQUIDATION}  # the last two: test_margin.py
+    assert {reason for *_, reason in WRONG} | elsewhere == set(Reason)
 
 
 PASSES = [

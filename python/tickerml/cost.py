@@ -37,6 +37,8 @@ __all__ = [
     "parts",
 ]
 
+INVERSE_ONE: Final = 10**18
+
 FEE_PRECISION: Final = 8
 """Decimals of a fee as the venues take it (core's `sim/fee.rs`)."""
 
@@ -135,8 +137,17 @@ def impact_e18(notional_e18: int, order_qty: int, volume_qty: int, impact_bps: F
     return -int(-notional_e18 * root * impact_bps // (10_000 * ROOT_SCALE))
 
 
+def weight(fill: Fill, info: InstrumentInfo) -> int:
+    """What a difference of prices is multiplied with: the quantity; of inverse contracts, whose worth in the base is
+    quantity x contract size / price, 10^18 of it for one unit of the price scale, rounded down.
+    """
+    return fill.qty * INVERSE_ONE // fill.px if info.kind == "inverse" else fill.qty
+
+
 def money_precision(info: InstrumentInfo) -> int:
-    """Decimals of half a unit of price times a unit of quantity times the contract size."""
+    """Decimals of half a unit of price times a `weight` of one times the contract size."""
+    if info.kind == "inverse":
+        return info.qty_precision + 37
     return info.price_precision + info.qty_precision + 19
 
 
@@ -144,7 +155,7 @@ def measure(fill: Fill, info: InstrumentInfo, gauge: Gauge) -> Measured:
     """Everything that is said of a fill, as exact text where it is money, price or quantity."""
     mid2, found, ratio = _mid2(fill), parts(fill), ahead_ratio(fill)
     impact, both = fill_impact_e18(fill, info, gauge), fill.bid_qty + fill.ask_qty
-    unit, precision = 5 * fill.qty * info.contract_size_e18, money_precision(info)
+    unit, precision = 5 * weight(fill, info) * info.contract_size_e18, money_precision(info)
 
     def money(part2: int) -> str | None:
         return decimal_text(part2 * unit, precision) if found else None
@@ -173,7 +184,10 @@ def fill_impact_e18(fill: Fill, info: InstrumentInfo, gauge: Gauge) -> int | Non
     """Impact of a fill, 10^-18 of the quote; 0 for a maker."""
     if fill.maker:
         return 0
-    notional = fill.px * fill.qty * info.contract_size_e18 // POW10[info.price_precision + info.qty_precision]
+    if info.kind == "inverse":
+        notional = fill.qty * info.contract_size_e18 // POW10[info.qty_precision]
+    else:
+        notional = fill.px * fill.qty * info.contract_size_e18 // POW10[info.price_precision + info.qty_precision]
     return impact_e18(notional, fill.order_qty, fill.volume_qty, gauge.impact_bps)
 
 

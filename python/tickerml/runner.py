@@ -18,11 +18,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tickerml import engine, progress
+from tickerml.config.build import day_ns
 from tickerml.cost import Gauge
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
 from tickerml.profiles import causal_only, plenty
-from tickerml.risk import UNBOUND, Limits, Risk
+from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks, Tally
 from tickerml.sinks.costs import CostTally, costs_text
@@ -125,6 +126,7 @@ def _risk(config: Config, instruments: Sequence[Any]) -> Risk:
         ),
         instruments,
         ages,
+        Margin(instruments, [tiers_of(config.terms, info, day_ns) for info in instruments]),
     )
 
 

@@ -106,6 +106,9 @@ CANCEL: Final = 5
 FOK: Final = 6
 AMEND: Final = 7
 CANCEL_ALL: Final = 8
+LIQUIDATE: Final = 9
+"""Not a policy's: the venue closes a position that its margin does not carry."""
+
 INTENT_KINDS: Final[dict[int, str]] = {
     LIMIT: "limit",
     POST_ONLY: "post_only",
@@ -115,6 +118,7 @@ INTENT_KINDS: Final[dict[int, str]] = {
     FOK: "fok",
     AMEND: "amend",
     CANCEL_ALL: "cancel_all",
+    LIQUIDATE: "liquidation",
 }
 BUY: Final = 1
 SELL: Final = -1

@@ -256,7 +256,10 @@ impl Session {
     #[getter]
     fn funding<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let expected = (0..self.core.market.lines.len() as u16).map(|n| self.core.sim.expected_funding(n));
-        PyTuple::new(py, expected.map(|e| e.map(|e| (e.settle_ms * 1_000_000, e.rate_e12, e.mark_e8))).collect::<Vec<_>>())
+        PyTuple::new(
+            py,
+            expected.map(|e| e.map(|e| (e.settle_ms * 1_000_000, e.rate_e12, e.mark_e8))).collect::<Vec<_>>(),
+        )
     }
 
     /// The whole state between two views.
@@ -293,13 +296,7 @@ impl Session {
         }
     }
 
-    fn make(
-        py: Python<'_>,
-        core: Core,
-        source: Source,
-        batch: usize,
-        allow_damage: bool,
-    ) -> PyResult<Session> {
+    fn make(py: Python<'_>, core: Core, source: Source, batch: usize, allow_damage: bool) -> PyResult<Session> {
         if batch == 0 {
             return Err(PyValueError::new_err("batch_events must be above 0"));
         }

@@ -146,9 +146,7 @@ impl Arrays {
             })?,
             reports: or_nothing(quiet, &|| tuple_of(py, &from.reports, |_, r| Report::from(r)))?,
             gaps: or_nothing(from.gaps.is_empty(), &|| tuple_of(py, &from.gaps, |_, g| Gap::from(g)))?,
-            funding: or_nothing(from.funding.is_empty(), &|| {
-                tuple_of(py, &from.funding, |_, s| Funding::from(s))
-            })?,
+            funding: or_nothing(from.funding.is_empty(), &|| tuple_of(py, &from.funding, |_, s| Funding::from(s)))?,
         })
     }
 

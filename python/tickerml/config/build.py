@@ -12,7 +12,8 @@ from tickerml.config.models import Config
 from tickerml.errors import ConfigError
 
 __all__ = [
-    "DECIDING", "canonical", "check_fees", "config_hash", "effective", "fee_schedules", "fees_at", "record", "settings",
+    "DECIDING", "canonical", "check_fees", "config_hash", "day_ns", "effective", "fee_schedules", "fees_at", "record",
+    "settings",
     "settings_json", "venue_feeds",
 ]  # fmt: skip
 
@@ -50,7 +51,8 @@ def config_hash(config: Config) -> str:
 def settings(config: Config) -> dict[str, Any]:
     """The flat execution settings by the names of contract.md, and the fees by date of each venue's tier."""
     found: dict[str, Any] = effective(config)["execution"]
-    return {**found, "fees": fee_schedules(config)}
+    liquidation = effective(config)["terms"]["liquidation_bps"]
+    return {**found, "fees": fee_schedules(config), "liquidation_bps": liquidation}
 
 
 def settings_json(config: Config) -> str:
@@ -58,13 +60,17 @@ def settings_json(config: Config) -> str:
     return canonical(settings(config))
 
 
+def day_ns(day: str) -> int:
+    """The beginning of a day, UTC, in ns since 1970."""
+    return (date.fromisoformat(day) - EPOCH).days * DAY_NS
+
+
 def fee_schedules(config: Config) -> dict[str, list[list[int | float]]]:
     """The rows of each venue's `fee_tier`, in order: from when (ns since 1970 UTC), maker and taker in bps."""
     found: dict[str, list[list[int | float]]] = {}
     for row in sorted(config.terms.fees, key=lambda row: row.since):
         if row.tier == getattr(config.exchanges.venues, row.venue).fee_tier:
-            day_ns = (date.fromisoformat(row.since) - EPOCH).days * DAY_NS
-            found.setdefault(row.venue, []).append([day_ns, _number(row.maker_bps), _number(row.taker_bps)])
+            found.setdefault(row.venue, []).append([day_ns(row.since), _number(row.maker_bps), _number(row.taker_bps)])
     return found
 
 

@@ -104,6 +104,10 @@ def _date(value: str) -> str:
     raise ValueError(f"{value!r} is no date; write it like 2024-08-31")
 
 
+def _any_symbol(value: str) -> str:
+    return value if value == "*" else _symbol(value)
+
+
 def _tier(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,29}", value):
         raise ValueError(f"{value!r} is no tier; write it small, like vip0")
@@ -290,6 +294,26 @@ class FeeRow(Section):
     taker_bps: FeeBps
 
 
+class MarginRow(Section):
+    """One tier of the maintenance margin from a date on, up to a worth in the currency that the contract settles in."""
+
+    venue: Literal["binance_usdm", "binance_coinm"]
+    symbol: Annotated[str, AfterValidator(_any_symbol)]
+    since: Annotated[Date, Field(alias="from")]
+    worth_max: Annotated[Money, Field(gt=0)]
+    maintenance_frac: Frac
+    leverage_max: Annotated[Exact, Field(ge=1, le=200)]
+
+
+class LiquidationBps(PerVenue):
+    """Basis points that a liquidation costs beside the taker's fee."""
+
+    binance_spot: FeeBps
+    binance_us: FeeBps
+    binance_usdm: FeeBps
+    binance_coinm: FeeBps
+
+
 def _once(rows: list[FeeRow]) -> list[FeeRow]:
     seen = set()
     for row in rows:
@@ -301,9 +325,11 @@ def _once(rows: list[FeeRow]) -> list[FeeRow]:
 
 
 class Terms(Section):
-    """terms_config.yaml: what the venues charge, by date."""
+    """terms_config.yaml: what the venues charge and ask for, by date."""
 
     fees: Annotated[list[FeeRow], Field(max_length=10_000), AfterValidator(_once)]
+    liquidation_bps: LiquidationBps
+    margin: Annotated[list[MarginRow], Field(max_length=10_000)]
 
 
 class Risk(Section):

@@ -212,6 +212,10 @@ class Portfolio:
         """Cash in a currency, 10^-18."""
         return self._cash.get(currency, 0)
 
+    def cost_e18(self, instrument: int) -> int:
+        """What the open quantity of an instrument was entered for, signed, 10^-18 of the currency it settles in."""
+        return self._lots[instrument].cost
+
     def snapshot(self, view: View) -> Snapshot:
         """Everything for a ledger row, a screen or a summary."""
         lots = list(zip(self._settles, self._lots, strict=True))

@@ -45,10 +45,10 @@ class Sum:
 
     def add(self, fill: Fill, info: InstrumentInfo, gauge: Gauge) -> None:
         """Takes one fill."""
-        qty = fill.qty
+        qty = cost.weight(fill, info)
         notional = fill.px * qty
         self.fills += 1
-        self.qty += qty
+        self.qty += fill.qty
         self.notional += notional
         self.fee_e18 += cost.fee_quote_e18(fill, info)
         if fill.maker:

@@ -64,7 +64,11 @@ impl Digest {
         self.u64(view.funding.len() as u64);
         for settlement in &view.funding {
             self.u64(u64::from(settlement.instrument));
-            self.step.extend([u8::from(settlement.rate_e12.is_some()), u8::from(settlement.correction), u8::from(settlement.resolves)]);
+            self.step.extend([
+                u8::from(settlement.rate_e12.is_some()),
+                u8::from(settlement.correction),
+                u8::from(settlement.resolves),
+            ]);
             let rate_e12 = settlement.rate_e12.unwrap_or(0);
             for value in [settlement.ts_ns, settlement.qty, settlement.mark_e8, rate_e12] {
                 self.i64(value);

@@ -47,6 +47,9 @@ struct Raw {
     /// Fees by date: from when (ns), maker and taker in bps.
     #[serde(default)]
     fees: BTreeMap<Venue, Vec<(i64, serde_json::Number, serde_json::Number)>>,
+    /// What a liquidation costs beside the taker's fee, bps.
+    #[serde(default)]
+    liquidation_bps: Option<PerVenue>,
     #[serde(default)]
     maker_bps: Option<PerVenue>,
     #[serde(default)]
@@ -103,7 +106,7 @@ impl Settings {
         let exchange = word("exchange", &raw.exchange, &EXCHANGES)?;
         let report_rule = word("report_rule", &raw.report_rule, &REPORT_RULES)?;
         let mut ways = BTreeMap::new();
-        let mut own = BTreeMap::new();
+        let (mut own, mut liquidation) = (BTreeMap::new(), BTreeMap::new());
         for venue in Venue::ALL {
             let ns = |key: &str, value: &PerVenue| match value.get(venue) {
                 Some(text) => milliseconds(&format!("{key}.{venue}"), &text),
@@ -111,6 +114,7 @@ impl Settings {
             };
             ways.insert(venue, (ns("entry_ms", &raw.entry_ms)?, ns("response_ms", &raw.response_ms)?));
             let fee = |value: &Option<PerVenue>| value.as_ref().and_then(|value| value.get(venue));
+            liquidation.extend(fee(&raw.liquidation_bps).map(|bps| (venue, bps)));
             own.insert(venue, (fee(&raw.maker_bps), fee(&raw.taker_bps)));
         }
         let text = |(from_ns, maker, taker): &(i64, serde_json::Number, serde_json::Number)| {
@@ -136,7 +140,7 @@ impl Settings {
             decision_ns: ns("decision_ms", &raw.decision_ms)?,
             rules: Rules {
                 latency,
-                fees: Fees::new(&dated, &own)?,
+                fees: Fees::new(&dated, &own)?.with_liquidation(&liquidation)?,
                 queue: QueueModel::from_name(&raw.queue)?,
                 exchange,
                 report_rule,

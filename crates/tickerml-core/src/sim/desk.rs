@@ -4,7 +4,7 @@ use super::fee::Fees;
 use super::funding::Move;
 use super::latency::Latency;
 use super::marks::Quote;
-use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
+use super::order::{Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
 use super::queue::QueueModel;
 use super::rate::Rates;
 use super::wire::Wire;
@@ -142,10 +142,12 @@ impl Desk {
         let (instrument, bought) = (order.instrument, qty * order.side.sign());
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
-        let mut report = news(order, kind, Reason::None, moment.pos);
+        let forced = order.kind == OrderKind::Liquidation;
+        let reason = if forced { Reason::Liquidation } else { Reason::None };
+        let mut report = news(order, kind, reason, moment.pos);
         let fees = &self.rules.fees;
         let fee = match self.rules.exchange {
-            Exchange::Shared => fees.of(i, order.side, maker, (px, qty), moment.at_ns),
+            Exchange::Shared => fees.of(i, order.side, (maker, forced), (px, qty), moment.at_ns),
             Exchange::NoPartial | Exchange::Partial => fees.of_peer(i, maker, (px, qty), moment.at_ns),
         };
         report.fill = Some(Fill {

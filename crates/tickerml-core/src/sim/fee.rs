@@ -40,6 +40,8 @@ pub struct Fee {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fees {
     by_venue: BTreeMap<Venue, Vec<Rate>>,
+    /// What is added where the venue closes a position, 10^-4 basis points.
+    liquidation: BTreeMap<Venue, i64>,
 }
 
 impl Fees {
@@ -75,7 +77,23 @@ impl Fees {
             rates.sort_by_key(|rate| rate.from_ns);
             by_venue.insert(venue, rates);
         }
-        Ok(Fees { by_venue })
+        Ok(Fees { by_venue, liquidation: BTreeMap::new() })
+    }
+
+    /// With the fee of a liquidation, in bps.
+    ///
+    /// # Errors
+    /// [`Error::BadSetting`] as [`Fees::new`].
+    pub fn with_liquidation(mut self, by_venue: &BTreeMap<Venue, String>) -> Result<Fees> {
+        for (venue, text) in by_venue {
+            let found = parse_decimal(text.as_bytes(), BPS_PRECISION).ok().filter(|bps| (0..=10_000_000).contains(bps));
+            let bps = found.ok_or_else(|| Error::BadSetting {
+                key: format!("liquidation_bps.{venue}"),
+                reason: format!("{text:?} is not 0 to 1000 basis points"),
+            })?;
+            self.liquidation.insert(*venue, bps);
+        }
+        Ok(self)
     }
 
     /// Maker and taker fee of a venue at a moment, in 10^-4 basis points; none where the schedule begins later or names it not.
@@ -99,8 +117,15 @@ impl Fees {
         })
     }
 
-    /// What a fill costs, by the venue's rules. The venue has been checked.
-    pub(super) fn of(&self, i: &Instrument, side: Side, maker: bool, (px, qty): (i64, i64), at_ns: i64) -> Fee {
+    /// What a fill costs, by the venue's rules, as a maker and as a liquidation. The venue has been checked.
+    pub(super) fn of(
+        &self,
+        i: &Instrument,
+        side: Side,
+        (maker, forced): (bool, bool),
+        (px, qty): (i64, i64),
+        at_ns: i64,
+    ) -> Fee {
         let in_base = match i.kind {
             Kind::Spot => side == Side::Buy,
             Kind::Perpetual => false,
@@ -108,22 +133,25 @@ impl Fees {
         };
         let worth = match i.kind {
             Kind::Inverse => inverse_worth_e18(i, px, qty),
-            Kind::Spot if in_base => i128::from(qty) * i128::from(POW10[usize::from(MONEY_PRECISION - i.qty_precision)]),
+            Kind::Spot if in_base => {
+                i128::from(qty) * i128::from(POW10[usize::from(MONEY_PRECISION - i.qty_precision)])
+            }
             _ => quote_worth_e18(i, px, qty),
         };
-        Fee { amount_e18: self.of_worth(i.venue, maker, worth, at_ns, step_e18(i.venue)), in_base }
+        let more = if forced { self.liquidation.get(&i.venue).copied().unwrap_or(0) } else { 0 };
+        Fee { amount_e18: self.of_worth(i.venue, (maker, more), worth, at_ns, step_e18(i.venue)), in_base }
     }
 
     /// The same by hftbacktest's rules: of the notional, in the quote, to the last digit.
     pub(super) fn of_peer(&self, i: &Instrument, maker: bool, (px, qty): (i64, i64), at_ns: i64) -> Fee {
         let worth = quote_worth_e18(i, px, qty);
-        Fee { amount_e18: self.of_worth(i.venue, maker, worth, at_ns, 1), in_base: false }
+        Fee { amount_e18: self.of_worth(i.venue, (maker, 0), worth, at_ns, 1), in_base: false }
     }
 
     /// Rounded up to whole steps, so a rebate is rounded down.
-    fn of_worth(&self, venue: Venue, maker: bool, worth_e18: i128, at_ns: i64, step_e18: i128) -> i128 {
+    fn of_worth(&self, venue: Venue, (maker, more): (bool, i64), worth_e18: i128, at_ns: i64, step_e18: i128) -> i128 {
         let (maker_fee, taker_fee) = self.at(venue, at_ns).unwrap_or((0, 0));
-        let bps = i128::from(if maker { maker_fee } else { taker_fee });
+        let bps = i128::from(more + if maker { maker_fee } else { taker_fee });
         ceil_div(worth_e18 * bps, WHOLE * step_e18) * step_e18
     }
 }
@@ -170,21 +198,21 @@ mod tests {
     fn spot_buys_pay_in_what_they_receive() {
         let i = instrument(Venue::BinanceSpot, "0.01", "0.00001");
         let one = (10_000_00, 100_000);
-        let fee = fees("10", "10").of(&i, Side::Buy, false, one, 0);
+        let fee = fees("10", "10").of(&i, Side::Buy, (false, false), one, 0);
         assert_eq!(fee, Fee { amount_e18: MONEY_ONE / 1000, in_base: true });
-        let fee = fees("10", "10").of(&i, Side::Sell, true, one, 0);
+        let fee = fees("10", "10").of(&i, Side::Sell, (true, false), one, 0);
         assert_eq!(fee, Fee { amount_e18: 10 * MONEY_ONE, in_base: false });
     }
 
     #[test]
     fn contracts_pay_in_what_they_settle_in() {
         let linear = instrument(Venue::BinanceUsdm, "0.1", "0.001");
-        let fee = fees("2", "5").of(&linear, Side::Buy, false, (100_000, 1000), 0);
+        let fee = fees("2", "5").of(&linear, Side::Buy, (false, false), (100_000, 1000), 0);
         assert_eq!(fee, Fee { amount_e18: 5 * MONEY_ONE, in_base: false });
         let mut inverse = instrument(Venue::BinanceCoinm, "0.1", "1");
         inverse.contract_size = "100".to_owned();
         // 10 contracts of 100 dollars at 9,506.5: 5 bps of 0.10519118... BTC.
-        let fee = fees("2", "5").of(&inverse, Side::Buy, false, (95_065, 10), 0);
+        let fee = fees("2", "5").of(&inverse, Side::Buy, (false, false), (95_065, 10), 0);
         assert_eq!(fee, Fee { amount_e18: 5_260 * 10_i128.pow(10), in_base: true });
     }
 
@@ -193,7 +221,7 @@ mod tests {
         let i = instrument(Venue::BinanceUsdm, "0.00000001", "1");
         let step = 10_i128.pow(10);
         for (maker, px, want) in [(false, 10_000, 5), (false, 10_001, 6), (true, 100_000, -5), (true, 119_999, -5)] {
-            let fee = fees("-0.5", "5").of(&i, Side::Sell, maker, (px, 1), 0);
+            let fee = fees("-0.5", "5").of(&i, Side::Sell, (maker, false), (px, 1), 0);
             assert_eq!(fee.amount_e18, want * step);
         }
         assert_eq!(fees("0", "5").of_peer(&i, false, (10_001, 1), 0).amount_e18, 50_005 * step / 10_000);

@@ -5,8 +5,8 @@
 //! last `r` before `T` moves on is taken for the settled rate; a row of kind 8 with the settled flag is the venue's own word and
 //! corrects it. Nothing is booked before the rate of that settlement has arrived and everything that the venue did before `T` is
 //! known. A rate that nobody heard near its settlement stays unknown: it is reported as such and never taken for zero.
-use super::desk::{Desk, Exchange};
 use super::Sim;
+use super::desk::{Desk, Exchange};
 use crate::event::{Message, Row, RowKind, flag};
 use crate::instrument::Kind;
 use crate::market::Line;
@@ -156,7 +156,8 @@ impl Plan {
         } else if let Some(due) = self.due.iter_mut().find(|due| due.settle_ms == settle_ms) {
             due.rate_e12 = Some(rate_e12);
         } else if !self.is_past(settle_ms) {
-            let mark_e8 = self.next.filter(|next| next.settle_ms == settle_ms).map_or(self.mark_e8, |next| next.mark_e8);
+            let mark_e8 =
+                self.next.filter(|next| next.settle_ms == settle_ms).map_or(self.mark_e8, |next| next.mark_e8);
             self.next = self.next.filter(|next| next.settle_ms > settle_ms);
             self.due.push_back(Due { settle_ms, rate_e12: Some(rate_e12), mark_e8 });
         }
@@ -286,7 +287,10 @@ mod tests {
         let mut plan = Plan::default();
         heard(&mut plan, T - 1000, 100, (7, T, 0));
         heard(&mut plan, T + 1000, 101, (9, T, flag::SETTLED));
-        assert_eq!((plan.due.pop_front(), plan.next), (Some(Due { settle_ms: T, rate_e12: Some(9), mark_e8: 100 }), None));
+        assert_eq!(
+            (plan.due.pop_front(), plan.next),
+            (Some(Due { settle_ms: T, rate_e12: Some(9), mark_e8: 100 }), None)
+        );
         let mut booked = Settlement {
             instrument: 0,
             ts_ns: T * MS,
