@@ -87,6 +87,7 @@ class FakeFill:
     placed_ahead_qty: int = -1
     print_median_qty: int = 0
     volume_qty: int = 0
+    fee_in_base: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,13 @@ class FakeGap:
 
 @dataclass(frozen=True)
 class FakeFunding:
-    amount_e18: int
+    qty: int
+    mark_e8: int = 0
+    rate_e12: int | None = None
     instrument: int = 0
     ts_ns: int = 0
+    correction: bool = False
+    resolves: bool = False
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from engine_fakes import FakeFill, FakeGap, FakeReport, FakeView, Info, view
+from engine_fakes import FakeFill, FakeFunding, FakeGap, FakeReport, FakeView, Info, view
 from tickerml.portfolio import Portfolio
 from tickerml.schema import LIMIT, Intent, Refused
 from tickerml.sinks import Sinks
@@ -29,7 +29,8 @@ def scripted(k: int) -> FakeView:
     )
     reports = (FakeReport("accepted", order_id=k, px=100_000, qty=5, leaves=5, ts_ns=k),) if k % 5 == 0 else ()
     gaps = (FakeGap(k, k + 10),) if k % 31 == 0 else ()
-    return view(index=k, pos=3 * k, ts_ns=k * 10**8, fills=fills, reports=reports, gaps=gaps)
+    funding = (FakeFunding(5, 10_000 * 10**8, 10**8 if k % 2 else None, ts_ns=k),) if k % 203 == 0 else ()
+    return view(index=k, pos=3 * k, ts_ns=k * 10**8, fills=fills, reports=reports, gaps=gaps, funding=funding)
 
 
 def steps(portfolio: Portfolio, views: Iterator[int]) -> Iterator[tuple[FakeView, list[Intent], list[Refused]]]:

@@ -30,6 +30,7 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
   before their fills: all within their limit, or what is better than the last fill of one that filled whole.
 * Reduce-only looks at what was executed at the venue: a fill never goes beyond zero, what has nothing left to reduce is
   rejected or expires, after the fills of the same row. Spot has none.
+* A spot buy pays its fee in the base, everything else in the quote; 8 decimals, rounded against us.
 * `ahead` is shown for what the venue has said that it waits, -1 before and while it is unknown; rounded, halves up.
 """
 
@@ -47,7 +48,7 @@ from typing import Any
 from reference_latency import Ways
 from simulated import LIVE, Decide, Fill, Flag, Intent, Kind, Message, Report, Row, Shown, View
 
-NEVER, HALF_LIFE_NS = 2**63 - 1, 5e9
+NEVER, HALF_LIFE_NS, FEE_STEP = 2**63 - 1, 5e9, 10**10
 NS_KEYS = ("step", "decision", "entry", "response", "reorder", "base_latency")
 END_NS, REPORT_VIEWS_MAX, STALE = 60_000_000_000, 16, 4
 RATES = {"spot": [(10 * 10**9, 100)], "perpetual": [(10 * 10**9, 300), (60 * 10**9, 1200)]}
@@ -110,7 +111,7 @@ class Reference:
         self.boundary, self.report_views, self.last = NEVER, 0, (0, 0)
         # What is being computed: when we are, and at which venue time.
         self.now = self.at = 0
-        self.late_rows = self.position = self.held = self.cash_e18 = 0
+        self.late_rows = self.position = self.held = self.cash_e18 = self.base_fees_e18 = 0
         self.state = 0
         self.rates: Counter[tuple[int, int]] = Counter()
 
@@ -240,7 +241,8 @@ class Reference:
                 order.state = idle
         if fill:
             self.position += fill.side * fill.qty
-            self.cash_e18 -= fill.side * fill.px * fill.qty * self.money + fill.fee_e18
+            self.cash_e18 -= fill.side * fill.px * fill.qty * self.money + fill.fee_e18 * (not fill.fee_in_base)
+            self.base_fees_e18 += fill.fee_e18 * fill.fee_in_base
         return report.kind in URGENT
 
     def _arrive(self, message: Message) -> None:
@@ -524,8 +526,10 @@ class Reference:
         order.left -= qty
         self.held += order.side * qty
         order.resting &= order.left > 0
-        fee = math.ceil(px * qty * self.money * self.bps[maker] / 10_000)
-        fill = Fill(0, order.order_id, order.tag, order.side, px, qty, maker, fee, self.at, ahead or 0, pos)
+        in_base = self.spot and order.side == 1
+        worth = qty * 10**18 // self.scale if in_base else px * qty * self.money
+        fee = math.ceil(worth * self.bps[maker] / 10_000 / FEE_STEP) * FEE_STEP
+        fill = Fill(0, order.order_id, order.tag, order.side, px, qty, maker, fee, self.at, ahead or 0, pos, in_base)
         self._report(order, "partially_filled" if order.left else "filled", "", pos, fill=fill)
 
     def _report(

@@ -66,6 +66,7 @@ class Fill(NamedTuple):
     ts_event_ns: int
     ahead_qty: int
     cause_pos: int
+    fee_in_base: bool
 
 
 class Shown(NamedTuple):
@@ -147,7 +148,7 @@ def as_plain(view: Any) -> View:
         tuple(
             Fill(
                 f.ts_recv_ns, f.order_id, f.tag, f.side, f.px, f.qty, f.maker, f.fee_e18, f.ts_event_ns, f.ahead_qty,
-                f.cause_pos,
+                f.cause_pos, f.fee_in_base,
             )
             for f in view.fills
         ),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from tickerml.config import build, data_dir, load
 from tickerml.config.env import FLAT
 from tickerml.config.layers import DEFAULTS, FILES
+from tickerml.config.models import VENUES
 from tickerml.errors import ConfigError, NotFoundError
 
 ROOT = Path(__file__).parents[1]
@@ -263,16 +265,24 @@ def test_the_hash_follows_what_decides_and_nothing_else(tmp_path: Path) -> None:
     assert got(("balance.USDT", "10000.0")) == base
 
 
+def day_ns(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 10**9
+
+
 def test_settings_have_the_names_of_the_contract(tmp_path: Path) -> None:
     config = load(environ={}, cwd=tmp_path).config
     assert json.loads(build.settings_json(config)) == {
         "step_ms": 100, "queue": "risk_averse", "exchange": "shared", "report_rule": "causal", "reorder_ms": 250,
         "clock": "causal", "base_latency_ms": 5, "decision_ms": 1, "latency": "constant", "short_spot": False,
         "seed": 1,
-        "entry_ms": dict.fromkeys(("binance_spot", "binance_us", "binance_usdm", "binance_coinm"), 40),
-        "response_ms": dict.fromkeys(("binance_spot", "binance_us", "binance_usdm", "binance_coinm"), 40),
-        "maker_bps": {"binance_spot": 10, "binance_us": 40, "binance_usdm": 2, "binance_coinm": 2},
-        "taker_bps": {"binance_spot": 10, "binance_us": 60, "binance_usdm": 5, "binance_coinm": 5},
+        "entry_ms": dict.fromkeys(VENUES, 40),
+        "response_ms": dict.fromkeys(VENUES, 40),
+        "maker_bps": dict.fromkeys(VENUES), "taker_bps": dict.fromkeys(VENUES),
+        "fees": {
+            "binance_spot": [[day_ns("2017-07-01"), 10, 10]], "binance_us": [[day_ns("2019-09-01"), 40, 60]],
+            "binance_usdm": [[day_ns("2019-09-01"), 2, 5]], "binance_coinm": [[day_ns("2020-08-01"), 2, 5]],
+        },
+        "liquidation_bps": {"binance_spot": 0, "binance_us": 0, "binance_usdm": 125, "binance_coinm": 150},
         "toxic_ahead_ratio": 10, "impact_bps": 10, "participation_frac_max": 0.05,
         "balance": {"USDT": "10000"}, "depth": 20,
     }  # fmt: skip

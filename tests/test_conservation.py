@@ -183,17 +183,28 @@ class Case:
         return self.market.messages[pos].rows[0][0] in (Row.BUY_TRADE, Row.SELL_TRADE)
 
     def money_is_the_sum(self) -> None:
+        """Each asset by itself: cash and holdings are the fills less the fees that were taken in that asset."""
         paid = sum(Fraction(f.side * f.px * f.qty, self.scale) for f in self.fills)
-        fees = Fraction(0)
+        spot = self.market.instrument["kind"] == "spot"
+        one_base, one_quote = (10 ** self.market.instrument[key] for key in ("qty_precision", "price_precision"))
+        fees = worth_of_base = in_base = Fraction(0)
         for f in self.fills:
             bps = Fraction(str(self.market.settings["maker_bps" if f.maker else "taker_bps"]))
-            exact = Fraction(f.px * f.qty, self.scale) * bps / 10_000
-            assert f.fee_e18 == math.ceil(exact * MONEY_ONE), f"a fee that is not rounded against us: {f}"
-            fees += Fraction(f.fee_e18, MONEY_ONE)
-        (held,) = self.portfolio.positions
+            assert f.fee_in_base == (spot and f.side == 1)
+            exact = (Fraction(f.qty, one_base) if f.fee_in_base else Fraction(f.px * f.qty, self.scale)) * bps / 10_000
+            fee = Fraction(math.ceil(exact * 10**8), 10**8)
+            assert Fraction(f.fee_e18, MONEY_ONE) == fee, f"a fee that is not rounded against us: {f}"
+            if f.fee_in_base:
+                in_base += fee
+                worth_of_base += fee * Fraction(f.px, one_quote)
+            else:
+                fees += fee
+        (shown,) = self.portfolio.positions
         lots = self.portfolio._lots[0]
-        assert held == sum(f.side * f.qty for f in self.fills)
-        assert Fraction(lots.fees, MONEY_ONE) == fees
+        held = sum(f.side * f.qty for f in self.fills) - in_base * one_base
+        assert Fraction(lots.qty * one_base, 10**lots.precision) == held
+        assert shown == math.trunc(held)
+        assert Fraction(lots.fees, MONEY_ONE) == fees + worth_of_base
         # Cash of a perpetual holds results alone: what is still open was not paid.
         open_cost = Fraction(0 if self.market.instrument["kind"] == "spot" else lots.cost, MONEY_ONE)
         assert Fraction(self.portfolio.cash_e18("USDT"), MONEY_ONE) == START - paid - fees + open_cost
@@ -227,6 +238,9 @@ def grouped(pairs: Iterable[tuple[Any, Fill]]) -> Iterable[tuple[Any, list[Fill]
     return groups.items()
 
 
+WANTED = ("printed", "met by the book", "taken", "closed", "fees in the base")
+
+
 def conserve(seeds: range) -> None:
     met: Counter[str] = Counter()
     for seed in seeds:
@@ -238,10 +252,11 @@ def conserve(seeds: range) -> None:
             raise AssertionError(f"seed {seed}: {error}") from error
         met["orders"] += len(case.orders)
         met["closed"] += case.portfolio.positions == [0]
+        met["fees in the base"] += any(f.fee_in_base and f.fee_e18 for f in case.fills)
         for f in case.fills:
             met["taken" if not f.maker else "printed" if case.is_trade(f.cause_pos) else "met by the book"] += 1
     print(f"\n{len(seeds)} cases:", *(f"{name} {count}" for name, count in sorted(met.items())), sep="\n  ")
-    assert min(met[name] for name in ("printed", "met by the book", "taken", "closed")) > len(seeds) // 50
+    assert min(met[name] for name in WANTED) > len(seeds) // 50
 
 
 def test_a_thousand_cases_conserve() -> None:

@@ -17,7 +17,7 @@ DEMO = "binance_usdm:DEMOUSDT"
 BOOK = {
     "instrument": "v:X", "state": "Live", "volume_qty": "20",
     "bids": [["100.0", "3"], ["99.5", "10"]], "asks": [["100.1", "1"], ["100.2", "4"]],
-    "metadata": {"kind": "spot", "quote": "USDT", "price_precision": 1, "qty_precision": 1, "lot": 5,
+    "metadata": {"kind": "spot", "base": "X", "quote": "USDT", "price_precision": 1, "qty_precision": 1, "lot": 5,
                  "min_notional": "60", "contract_size": "1"},
 }  # fmt: skip
 
@@ -36,6 +36,7 @@ def test_a_round_trip_by_hand() -> None:
     assert buy == {
         "side": "buy", "liquidity": "taker", "vwap_px": "100.18", "worst_px": "100.2", "levels": 2,
         "notional_quote": "500.9", "spread_quote": "0.25", "depth_quote": "0.4", "fee_quote": "0.5009",
+        "fee_asset": "X", "fee_qty": "0.005",
         "impact_quote": "0.20036", "total_quote": "1.35126", "total_bps": pytest.approx(1.35126 / 500.25 * 1e4),
     }  # fmt: skip
     assert (sell["notional_quote"], sell["depth_quote"], sell["total_quote"]) == ("499", "1", "1.9486")

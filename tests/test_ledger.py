@@ -67,7 +67,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Rows:
 def test_every_table_gets_its_rows(whole: Rows) -> None:
     assert {table: len(found) > 3 for table, found in whole.items()} == dict.fromkeys(TABLES, True)
     fill = next(r for r in whole["fills"] if r[1] == 7)
-    assert fill == (RUN, 7, "fills", 0, 20, 21, 0, 0, 1, 0, Info().id, 1, "10000.7", "0.005", 1, "0.007", "0", *UNKNOWN)
+    assert fill == (
+        RUN,
+        7,
+        "fills",
+        0,
+        20,
+        21,
+        0,
+        0,
+        1,
+        0,
+        Info().id,
+        1,
+        "10000.7",
+        "0.005",
+        1,
+        "0.007",
+        "0",
+        *UNKNOWN,
+        "USDT",
+        "0.007",
+    )
 
 
 def test_portfolio_rows_come_on_change_and_every_minute(whole: Rows) -> None:

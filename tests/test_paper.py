@@ -35,10 +35,10 @@ class Fills:
     """A sink that keeps every fill."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, int, int, int]] = []
+        self.rows: list[tuple[int, int, int, int, bool]] = []
 
     def write(self, view: Any, approved: Any, refused: Any, portfolio: Any) -> None:
-        self.rows += [(fill.side, fill.px, fill.qty, fill.fee_e18) for fill in view.fills]
+        self.rows += [(fill.side, fill.px, fill.qty, fill.fee_e18, fill.fee_in_base) for fill in view.fills]
 
     def close(self) -> None:
         """Nothing to close."""
@@ -92,10 +92,13 @@ def test_the_portfolio_is_the_sum_of_its_fills(events: dict[str, list[Path]], ve
     (info,) = session.instruments
     assert len(fills.rows) > 10, "a capture on which nothing trades proves nothing"
     scale = 10 ** (info.price_precision + info.qty_precision)
-    paid = sum(Fraction(side * px * qty, scale) for side, px, qty, _ in fills.rows)
-    fees = sum(Fraction(fee, MONEY_ONE) for *_, fee in fills.rows)
-    held = sum(side * qty for side, _, qty, _ in fills.rows)
-    assert portfolio.positions == [held]
+    paid = sum(Fraction(side * px * qty, scale) for side, px, qty, *_ in fills.rows)
+    fees, in_base = (
+        sum(Fraction(fee, MONEY_ONE) for *_, fee, taken in fills.rows if taken == base) for base in (False, True)
+    )
+    held = sum(side * qty for side, _, qty, *_ in fills.rows) - in_base * 10**info.qty_precision
+    assert (in_base > 0) == (info.kind == "spot")
+    assert portfolio.positions == [int(held)]
     worth = Fraction(held * portfolio._lots[0].mark2, 2 * scale)
     exact = 10_000 - paid - fees + worth
     assert abs(Fraction(portfolio.equity_e18, MONEY_ONE) - exact) < Fraction(1, 10**15)

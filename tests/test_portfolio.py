@@ -10,6 +10,7 @@ from engine_fakes import INVERSE, SPOT, FakeFill, FakeFunding, Info, replace, vi
 from hypothesis import given
 from hypothesis import strategies as st
 from tickerml.portfolio import Broken, Portfolio
+from tickerml.portfolio.funding import funding_e18
 from tickerml.schema import MONEY_ONE, UNDEF_I64
 
 START = {"USDT": Decimal(10_000)}
@@ -82,6 +83,46 @@ def test_a_spot_round_trip_by_hand() -> None:
     assert shot.pnl_e18 == int(Decimal("475.75") * MONEY_ONE)
 
 
+def test_a_spot_buy_receives_what_its_fee_leaves() -> None:
+    """1 BTC at 10,000 for 0.1 %: 0.999 held for 9,990, the fee was worth 10; all of it sold at 11,000 for 0.1 %."""
+    portfolio = Portfolio({"USDT": "10000"}, [SPOT])
+    fee = MONEY_ONE // 1000
+    portfolio.apply(view((999_900, 1_000_100), fills=(FakeFill(1, 1_000_000, 100_000, fee, fee_in_base=True),)))
+    shot = portfolio.snapshot(view())
+    assert (shot.positions, portfolio._lots[0].qty) == ((99_900,), 999 * MONEY_ONE // 1000)
+    assert (shot.cash_e18["USDT"], shot.fees_e18, shot.realised_e18) == (0, 10 * MONEY_ONE, 0)
+    assert (portfolio._lots[0].cost, shot.equity_e18) == (9_990 * MONEY_ONE, 9_990 * MONEY_ONE)
+    portfolio.apply(view(fills=(FakeFill(-1, 1_100_000, 99_900, int(Decimal("10.989") * MONEY_ONE)),)))
+    shot = portfolio.snapshot(view())
+    assert shot.cash_e18["USDT"] == int((Decimal("10989") - Decimal("10.989")) * MONEY_ONE)
+    assert (shot.positions, shot.realised_e18) == ((0,), 999 * MONEY_ONE)
+    assert shot.fees_e18 == int(Decimal("20.989") * MONEY_ONE)
+
+
+def test_what_a_fee_leaves_below_the_scale_is_held_and_handed_on() -> None:
+    """0.00123 less 0.00000123: 0.00122 can be sold, the rest is held all the same, also by the run behind."""
+    portfolio = Portfolio(START, [SPOT])
+    fee = 1_230_000_000_000
+    portfolio.apply(view((999_900, 1_000_100), fills=(FakeFill(1, 1_000_000, 123, fee, fee_in_base=True),)))
+    assert (portfolio.positions, portfolio._lots[0].qty) == ([122], 123 * 10**13 - fee)
+    behind = Portfolio(START, [SPOT], portfolio.carry())
+    assert behind._lots[0].qty == portfolio._lots[0].qty
+    fresh = Portfolio(START, [SPOT])
+    fresh.restore(portfolio.state_bytes())
+    assert (fresh.positions, fresh.equity_e18) == ([122], portfolio.equity_e18)
+
+
+def test_a_buy_whose_fee_is_in_the_base_closes_a_short_by_what_it_receives() -> None:
+    """Short 1 at 10,000, bought back at 9,000 for 0.1 %: 0.001 is still short, 999 were made."""
+    portfolio = Portfolio({"USDT": "10000"}, [SPOT])
+    portfolio.apply(view((999_900, 1_000_100), fills=(FakeFill(-1, 1_000_000, 100_000),)))
+    back = FakeFill(1, 900_000, 100_000, MONEY_ONE // 1000, fee_in_base=True)
+    portfolio.apply(view((899_900, 900_100), fills=(back,)))
+    shot = portfolio.snapshot(view())
+    assert (shot.positions, shot.realised_e18, shot.fees_e18) == ((-100,), 999 * MONEY_ONE, 9 * MONEY_ONE)
+    assert shot.equity_e18 == (10_000 + 1_000 - 9) * MONEY_ONE
+
+
 def test_a_perpetual_through_zero_by_hand() -> None:
     """Long 2 at 100.0, sell 3 at 110.0: 20 realised, short 1 at 110; the mid 104.5 then gives 5.5 more."""
     portfolio = Portfolio({"USDT": "1000"}, [Info()])
@@ -106,10 +147,33 @@ def test_an_inverse_contract_earns_its_base() -> None:
 def test_funding_belongs_to_holding() -> None:
     portfolio = Portfolio(START, [Info()])
     portfolio.apply(view(fills=(FakeFill(1, 100_000, 10),)))
-    portfolio.apply(view(funding=(FakeFunding(-3 * MONEY_ONE),)))
+    # 0.01 BTC at a mark of 10,000, at 3 %: longs pay 3 dollars.
+    portfolio.apply(view(funding=(FakeFunding(10, 10_000 * 10**8, 3 * 10**10),)))
     shot = portfolio.snapshot(view())
     assert (shot.funding_e18, shot.cash_e18["USDT"]) == (-3 * MONEY_ONE, 9_997 * MONEY_ONE)
     assert portfolio.version == 2
+
+
+def test_an_unknown_rate_is_counted_until_the_venues_word() -> None:
+    portfolio = Portfolio(START, [Info()])
+    portfolio.apply(view(fills=(FakeFill(-1, 100_000, 10),), funding=(FakeFunding(-10),)))
+    shot = portfolio.snapshot(view())
+    assert (shot.funding_e18, shot.funding_unknown) == (0, 1)
+    behind = Portfolio(START, [Info()], portfolio.carry())
+    assert behind.snapshot(view()).funding_unknown == 1
+    portfolio.apply(view(funding=(FakeFunding(-10, 10_000 * 10**8, 10**8, resolves=True),)))
+    shot = portfolio.snapshot(view())
+    assert (shot.funding_e18, shot.funding_unknown) == (MONEY_ONE // 100, 0)
+
+
+def test_funding_is_rounded_against_us_and_inverse_contracts_pay_in_the_base() -> None:
+    """3 x 10^-9 is paid as 10^-8 and received as nothing; 10 contracts of $100 at 12,500 are 0.08 BTC."""
+    assert funding_e18(Info(), 1, 3 * 10**8, 10**6) == -(10**10)
+    assert funding_e18(Info(), -1, 3 * 10**8, 10**6) == 0
+    assert funding_e18(INVERSE, 10, 12_500 * 10**8, 10**8) == -8 * MONEY_ONE // 10**6
+    assert funding_e18(INVERSE, -10, 12_500 * 10**8, 10**8) == 8 * MONEY_ONE // 10**6
+    rows = Portfolio(START, [Info()]).next_funding([(5, 1, 1)])
+    assert rows == [], "nothing is held"
 
 
 def test_only_live_books_mark_and_quiet_views_change_nothing() -> None:
@@ -162,7 +226,7 @@ def test_a_foreign_or_torn_state_is_refused() -> None:
 
 def test_state_is_fixed_width_and_bounded() -> None:
     portfolio = Portfolio(START, [Info()])
-    assert len(portfolio.state_bytes()) == 16 * (3 + 1 + 7 + 4)
+    assert len(portfolio.state_bytes()) == 16 * (3 + 1 + 8 + 4)
     assert portfolio._lots[0].mark2 == UNDEF_I64
     portfolio._cash["USDT"] = 2**127
     portfolio._changed()

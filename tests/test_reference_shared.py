@@ -60,7 +60,9 @@ def compare(market: Market, policy: Any, *, told: dict[str, Any] | None = None) 
     assert stats["fills"] == len(fills)
     assert reference.position == sum(f.side * f.qty for f in fills)
     scale = 18 - market.instrument["price_precision"] - market.instrument["qty_precision"]
-    assert reference.cash_e18 == -sum(f.side * f.px * f.qty * 10**scale + f.fee_e18 for f in fills)
+    quote_fees = sum(f.fee_e18 for f in fills if not f.fee_in_base)
+    assert reference.cash_e18 == -sum(f.side * f.px * f.qty * 10**scale for f in fills) - quote_fees
+    assert reference.base_fees_e18 == sum(f.fee_e18 for f in fills) - quote_fees
     met = Counter(r.reason or r.kind for view in views for r in view.reports)
     met += Counter("maker" if f.maker else "taker" for f in fills)
     met += Counter(view.cause for view in views)
@@ -195,8 +197,8 @@ def test_half_a_lot_beyond_the_queue_is_one() -> None:
 
 
 def test_fees_are_rounded_against_us() -> None:
-    """1 at 10.1 for 0.0001 bps is 1.01 x 10^-7 exactly; a rebate is never more than it is."""
-    scale = {"price_precision": 9, "qty_precision": 9}
+    """Of 0.00000101: what is no multiple of 10^-8 is rounded up, so a rebate is never more than it is."""
+    scale = {"price_precision": 8, "qty_precision": 0}
     for bps, px, want in (("0.0001", 101, 1), ("-0.0001", 101, 0), ("-1000", 101, -10), ("1000", 101, 11)):
         market = Market(
             {**INSTRUMENT, **scale},
@@ -209,7 +211,7 @@ def test_fees_are_rounded_against_us() -> None:
         )
         sent = iter([[(Kind.MARKET, 0, 1, 0, 1, 0, 0)]])
         views, _, _ = run_native(market, lambda view, sent=sent: next(sent, ()))
-        assert [f.fee_e18 for v in views for f in v.fills] == [want]
+        assert [f.fee_e18 for v in views for f in v.fills] == [want * 10**10]
     assert MONEY_ONE == 10**18
 
 

@@ -21,7 +21,26 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.schema import POW10, UNDEF_I64, Fill, InstrumentInfo, decimal_text
 
-__all__ = ["COLUMNS", "Gauge", "Measured", "Parts", "ahead_ratio", "impact_e18", "measure", "money_precision", "parts"]
+__all__ = [
+    "COLUMNS",
+    "FEE_PRECISION",
+    "Gauge",
+    "Measured",
+    "Parts",
+    "ahead_ratio",
+    "base_worth_e18",
+    "fee_quote_e18",
+    "fee_taken",
+    "impact_e18",
+    "measure",
+    "money_precision",
+    "parts",
+]
+
+INVERSE_ONE: Final = 10**18
+
+FEE_PRECISION: Final = 8
+"""Decimals of a fee as the venues take it (core's `sim/fee.rs`)."""
 
 ROOT_SCALE: Final = 10**9
 """Steps of the square root in the impact: a billionth."""
@@ -88,6 +107,21 @@ def parts(fill: Fill) -> Parts | None:
     )  # fmt: skip
 
 
+def fee_quote_e18(fill: Fill, info: InstrumentInfo) -> int:
+    """A fill's fee in the quote currency, 10^-18: what was taken in the base is worth the fill's price."""
+    return base_worth_e18(info, fill.px, fill.fee_e18) if fill.fee_in_base else fill.fee_e18
+
+
+def base_worth_e18(info: InstrumentInfo, px: int, amount_e18: int) -> int:
+    """Worth of an amount of the base currency at a price, 10^-18 of the quote, rounded up."""
+    return -(-amount_e18 * px // POW10[info.price_precision])
+
+
+def fee_taken(fill: Fill, info: InstrumentInfo) -> tuple[str, str]:
+    """The asset in which a fill's fee was taken, and how much of it, as exact text."""
+    return info.base if fill.fee_in_base else info.quote, decimal_text(fill.fee_e18, 18)
+
+
 def ahead_ratio(fill: Fill) -> Fraction | None:
     """Quantity ahead at the fill in median prints; None for a taker, and where one of the two is not known."""
     if not fill.maker or fill.ahead_qty < 0 or not fill.print_median_qty:
@@ -103,8 +137,17 @@ def impact_e18(notional_e18: int, order_qty: int, volume_qty: int, impact_bps: F
     return -int(-notional_e18 * root * impact_bps // (10_000 * ROOT_SCALE))
 
 
+def weight(fill: Fill, info: InstrumentInfo) -> int:
+    """What a difference of prices is multiplied with: the quantity; of inverse contracts, whose worth in the base is
+    quantity x contract size / price, 10^18 of it for one unit of the price scale, rounded down.
+    """
+    return fill.qty * INVERSE_ONE // fill.px if info.kind == "inverse" else fill.qty
+
+
 def money_precision(info: InstrumentInfo) -> int:
-    """Decimals of half a unit of price times a unit of quantity times the contract size."""
+    """Decimals of half a unit of price times a `weight` of one times the contract size."""
+    if info.kind == "inverse":
+        return info.qty_precision + 37
     return info.price_precision + info.qty_precision + 19
 
 
@@ -112,7 +155,7 @@ def measure(fill: Fill, info: InstrumentInfo, gauge: Gauge) -> Measured:
     """Everything that is said of a fill, as exact text where it is money, price or quantity."""
     mid2, found, ratio = _mid2(fill), parts(fill), ahead_ratio(fill)
     impact, both = fill_impact_e18(fill, info, gauge), fill.bid_qty + fill.ask_qty
-    unit, precision = 5 * fill.qty * info.contract_size_e18, money_precision(info)
+    unit, precision = 5 * weight(fill, info) * info.contract_size_e18, money_precision(info)
 
     def money(part2: int) -> str | None:
         return decimal_text(part2 * unit, precision) if found else None
@@ -141,7 +184,10 @@ def fill_impact_e18(fill: Fill, info: InstrumentInfo, gauge: Gauge) -> int | Non
     """Impact of a fill, 10^-18 of the quote; 0 for a maker."""
     if fill.maker:
         return 0
-    notional = fill.px * fill.qty * info.contract_size_e18 // POW10[info.price_precision + info.qty_precision]
+    if info.kind == "inverse":
+        notional = fill.qty * info.contract_size_e18 // POW10[info.qty_precision]
+    else:
+        notional = fill.px * fill.qty * info.contract_size_e18 // POW10[info.price_precision + info.qty_precision]
     return impact_e18(notional, fill.order_qty, fill.volume_qty, gauge.impact_bps)
 
 

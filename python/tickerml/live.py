@@ -42,6 +42,7 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     from tickerml.sinks.ledger import Ledger
 
     causal_only(loaded.config, "run")
+    build.check_fees(loaded.config, [feed["venue"] for feed in build.venue_feeds(loaded.config)])
     shown, latest, tally = Shown(quiet, color), Latest(), Tally()
     infos: tuple[Any, ...] = ()
     traded: runner.Desk | None = None

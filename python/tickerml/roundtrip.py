@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, Final, NamedTuple
 
-from tickerml.cost import Gauge, impact_e18
+from tickerml.cost import FEE_PRECISION, Gauge, impact_e18
 from tickerml.errors import TickerError
 from tickerml.schema import MONEY_ONE, decimal_text
 
@@ -93,6 +93,8 @@ class Leg(NamedTuple):
     spread: Fraction
     depth: Fraction
     fee: Fraction
+    fee_asset: str
+    fee_qty: Fraction
     impact: Fraction
 
     @property
@@ -132,7 +134,7 @@ def leg(ladder: Ladder, way: tuple[str, str], qty: Fraction, bps: Fraction, gaug
         levels=len(met),
         spread=sign * (touch - ladder.mid) * qty * size,
         depth=sign * (notional - touch * qty * size),
-        fee=Fraction(ceil(worth_e18 * bps / 10_000), MONEY_ONE),
+        **_fee(ladder, side, met, bps),
         impact=Fraction(impact, MONEY_ONE),
     )
 
@@ -179,6 +181,18 @@ def text(value: Fraction) -> str:
     return decimal_text(int(value * 10**precision), precision)
 
 
+def _fee(ladder: Ladder, side: str, met: Levels, bps: Fraction) -> dict[str, Any]:
+    """What the simulated venue takes (core's `sim/fee.rs`): spot buys pay in the base that they receive; the fee of
+    each fill is rounded up.
+    """
+    in_base = side == "buy" and ladder.metadata["kind"] == "spot"
+    size, step = ladder.contract, 10**FEE_PRECISION
+    taken = [Fraction(ceil(part * (1 if in_base else px * size) * bps / 10_000 * step), step) for px, part in met]
+    worth = sum((fee * (px if in_base else 1) for fee, (px, _) in zip(taken, met, strict=True)), Fraction(0))
+    asset = ladder.metadata["base" if in_base else "quote"]
+    return {"fee": worth, "fee_asset": asset, "fee_qty": sum(taken, Fraction(0))}
+
+
 def _walk(levels: Levels, qty: Fraction) -> list[tuple[Fraction, Fraction]] | None:
     met, rest = [], qty
     for px, there in levels:
@@ -194,7 +208,8 @@ def _leg_row(ladder: Ladder, side: str, how: str, qty: Fraction, found: Leg) -> 
     vwap = Fraction(round(found.notional / ladder.contract / qty * digits), digits)
     return {
         "side": side, "liquidity": how, "vwap_px": text(vwap), "worst_px": text(found.worst_px),
-        "levels": found.levels, "notional_quote": text(found.notional),
+        "levels": found.levels, "notional_quote": text(found.notional), "fee_asset": found.fee_asset,
+        "fee_qty": text(found.fee_qty),
         **_money([found], ladder.mid * qty * ladder.contract),
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ A source gives a session; this makes the policy, risk, portfolio and sinks that 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tickerml import engine, progress
+from tickerml.config.build import day_ns
 from tickerml.cost import Gauge
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
 from tickerml.profiles import causal_only, plenty
-from tickerml.risk import UNBOUND, Limits, Risk
+from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks
 from tickerml.sinks.costs import CostTally, costs_text
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from tickerml.sources.recorded import EventRows
 
 __all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
+
+
+log = logging.getLogger("tickerml.funding")
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ def _risk(config: Config, instruments: Sequence[Any]) -> Risk:
         ),
         instruments,
         ages,
+        Margin(instruments, [tiers_of(config.terms, info, day_ns) for info in instruments]),
     )
 
 
@@ -126,6 +132,11 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
     """The result of a run in the keys of contract.md."""
     shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))
     stats = dict(session.stats())
+    if shot.funding_unknown:
+        log.warning(
+            "funding is not known: no rate for %d settlements, or hours without a word of any, that a contract was "
+            "held through; record its mark prices (market_channels: markPrice@1s)", shot.funding_unknown,
+        )  # fmt: skip
     return {
         "digest": session.digest,
         "late_rows": stats.pop("late_rows", 0),
@@ -136,7 +147,11 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
         "refused": stats.pop("refused"),
         "pnl_quote": decimal_text(shot.pnl_e18, 18),
         "fees_quote": decimal_text(shot.fees_e18, 18),
-        "funding_quote": decimal_text(shot.funding_e18, 18),
+        # What is not known is not 0: then the known part stands beside it.
+        "funding_quote": None if shot.funding_unknown else decimal_text(shot.funding_e18, 18),
+        "funding_known_quote": decimal_text(shot.funding_e18, 18),
+        "funding_unknown": shot.funding_unknown,
+        "funding_next": traded.portfolio.next_funding(session.funding),
         "max_drawdown_frac": shot.max_drawdown_frac,
         "events": stats.pop("events", 0),
         "cpu_s": round(time.process_time(), 6),
@@ -155,13 +170,22 @@ def summary_text(result: dict[str, Any]) -> str:
             f"policy     {result['policy']}",
             f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
             f"refused {result['refused']}",
-            f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {result['funding_quote']}",
+            f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {_funding_text(result)}",
             f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
             *costs_text(result["costs"]),
             f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
             f"digest     {result['digest']}",
         ]
     )
+
+
+def _funding_text(result: dict[str, Any]) -> str:
+    known, unknown = result["funding_known_quote"], result["funding_unknown"]
+    said = [f"unknown ({known} without {unknown} settlements)" if unknown else known]
+    for row in result["funding_next"]:
+        if row["provisional_amount"] is not None:
+            said.append(f"next, provisional: {row['provisional_amount']} {row['asset']} for {row['instrument']}")
+    return "   ".join(said)
 
 
 def replay(

@@ -113,6 +113,9 @@ CANCEL: Final = 5
 FOK: Final = 6
 AMEND: Final = 7
 CANCEL_ALL: Final = 8
+LIQUIDATE: Final = 9
+"""Not a policy's: the venue closes a position that its margin does not carry."""
+
 INTENT_KINDS: Final[dict[int, str]] = {
     LIMIT: "limit",
     POST_ONLY: "post_only",
@@ -122,6 +125,7 @@ INTENT_KINDS: Final[dict[int, str]] = {
     FOK: "fok",
     AMEND: "amend",
     CANCEL_ALL: "cancel_all",
+    LIQUIDATE: "liquidation",
 }
 BUY: Final = 1
 SELL: Final = -1
@@ -247,7 +251,8 @@ class Order(Protocol):
 
 
 class Fill(Protocol):
-    """Our execution. `fee_e18` is in the quote (inverse: the base) currency, above 0 when paid.
+    """Our execution. `fee_e18` is the amount of the asset in which the venue takes the fee (the base with
+    `fee_in_base`, else the quote), above 0 when paid: a spot buy receives its quantity less that.
 
     What it is measured against (simulation.md 3, "Cost of a fill"; `UNDEF_I64` where the book was not true):
     `decision_mid2` twice the mid of our book at the view that decided the order, `arrival_mid2` twice the venue's mid
@@ -273,6 +278,8 @@ class Fill(Protocol):
     def maker(self) -> bool: ...
     @property
     def fee_e18(self) -> int: ...
+    @property
+    def fee_in_base(self) -> bool: ...
     @property
     def ts_event_ns(self) -> int: ...
     @property
@@ -348,14 +355,25 @@ class Gap(Protocol):
 
 
 class Funding(Protocol):
-    """A settlement: `amount_e18` is what we received (below 0: paid)."""
+    """A settlement of a contract at `ts_ns`: the position `qty` that was held at the venue then, the mark price x 10^8
+    and the rate x 10^12, None where nobody knows it. A `correction` has the difference to the rate that was booked; one
+    that `resolves` tells the rate of a settlement that was unknown.
+    """
 
     @property
     def instrument(self) -> int: ...
     @property
-    def amount_e18(self) -> int: ...
-    @property
     def ts_ns(self) -> int: ...
+    @property
+    def qty(self) -> int: ...
+    @property
+    def mark_e8(self) -> int: ...
+    @property
+    def rate_e12(self) -> int | None: ...
+    @property
+    def correction(self) -> bool: ...
+    @property
+    def resolves(self) -> bool: ...
 
 
 class View(Protocol):

@@ -267,7 +267,7 @@ impl Market {
                 for row in rows {
                     match row.kind() {
                         RowKind::Mark if row.flags() & flag::ASK_SIDE == 0 => line.mark_e8 = row.px(),
-                        RowKind::Funding => line.funding = (row.px(), row.qty),
+                        RowKind::Funding => line.rated(row),
                         _ => {}
                     }
                 }

@@ -18,7 +18,7 @@ pub use view::{Seen, View, ViewCause};
 
 use crate::error::{Error, Result};
 use crate::event::{Message, Row};
-use crate::instrument::Instrument;
+use crate::instrument::{Instrument, Venue};
 use crate::market::Market;
 use crate::sim::{Report, Request, Sim};
 use crate::tape::{Record, RecordKind};
@@ -124,6 +124,8 @@ pub struct Session {
     restarted: bool,
     /// Stamp and ordinal of the last item consumed.
     last: (i64, u64),
+    /// Stamp of the first item, ns.
+    since_ns: Option<i64>,
     #[serde(skip, default = "View::first")]
     view: View,
     /// A view waits for its answer.
@@ -148,6 +150,7 @@ impl Session {
             news: Vec::new(),
             restarted: false,
             last: (i64::MIN, 0),
+            since_ns: None,
             view: View::first(),
             asked: false,
             ended: false,
@@ -208,6 +211,17 @@ impl Session {
     /// latencies, or reports in venue time whatever has arrived.
     pub fn prepare(&mut self, set: &std::sync::Arc<crate::event_set::EventSet>) {
         self.sim.prepare(set, self.market.lines.len());
+    }
+
+    /// Notes when the first item comes; the session begins there.
+    pub fn begins_at(&mut self, ts_ns: i64) {
+        self.since_ns.get_or_insert(ts_ns);
+    }
+
+    /// Maker and taker fee of a venue when the session began, in basis points; NaN where its schedule has none.
+    pub fn fees_bps(&self, venue: Venue) -> (f64, f64) {
+        let found = self.settings.rules.fees.at(venue, self.since_ns.unwrap_or(i64::MIN));
+        found.map_or((f64::NAN, f64::NAN), |(maker, taker)| (maker as f64 / 1e4, taker as f64 / 1e4))
     }
 
     /// What the session was told.
@@ -369,6 +383,7 @@ impl Session {
     fn consume(&mut self, item: Item<'_>) -> Result<bool> {
         match item {
             Item::Record(record) => {
+                self.begins_at(record.ts_recv_ns);
                 if !self.start.is_late(&record, &self.market) {
                     self.market.record(&record, &mut self.sim)?;
                 }
@@ -380,7 +395,8 @@ impl Session {
                 self.market.lines[usize::from(message.instrument)].last_frame_ns = message.ts_recv_ns;
                 self.market.apply(message, rows, &mut self.sim);
                 self.last = (message.ts_recv_ns, message.pos);
-                self.start_boundaries(message.ts_recv_ns);
+                self.begins_at(message.ts_recv_ns);
+                self.start_boundaries(message.ts_recv_ns)?;
             }
             Item::Damage(ts_ns) => self.market.damaged(ts_ns, &mut self.sim),
         }
@@ -389,7 +405,7 @@ impl Session {
 
     fn control(&mut self, record: &Record<'_>) -> Result<bool> {
         match record.kind {
-            RecordKind::Frame => self.start_boundaries(record.ts_recv_ns),
+            RecordKind::Frame => self.start_boundaries(record.ts_recv_ns)?,
             RecordKind::Instrument => {
                 self.check_scale()?;
                 self.start.note(record, &self.market)?;
@@ -421,13 +437,17 @@ impl Session {
     }
 
     #[inline]
-    fn start_boundaries(&mut self, ts_ns: i64) {
+    fn start_boundaries(&mut self, ts_ns: i64) -> Result<()> {
         if self.boundary_ns.is_none() && !self.start.awaits() {
+            for line in &self.market.lines {
+                self.settings.rules.fees.check(line.instrument.venue, ts_ns)?;
+            }
             for held in self.start.begin() {
                 self.take_over(&held);
             }
             self.boundary_ns = Some(self.boundary_at(ts_ns));
         }
+        Ok(())
     }
 
     /// The simulated venue holds what the run before left there.
@@ -462,6 +482,7 @@ impl Session {
         view.reports.clear();
         view.reports.append(&mut self.news);
         view.gaps = self.market.take_gaps();
+        view.funding = self.sim.settle(ts_ns, &self.market.lines);
         self.digest.saw(view);
         self.asked = true;
     }

@@ -12,6 +12,7 @@ mod amend;
 mod clock;
 mod desk;
 mod fee;
+mod funding;
 mod latency;
 mod liquidity;
 mod marks;
@@ -34,7 +35,8 @@ mod wire;
 
 pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
-pub use fee::Fees;
+pub use fee::{FeeRow, Fees};
+pub use funding::{Expected, Settlement};
 pub use latency::{Entry, Latency, Recorded};
 pub use marks::{Marks, Quote};
 pub use order::{AHEAD_UNKNOWN, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
@@ -50,10 +52,12 @@ use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
 use crate::units::UNDEF_TS_NS;
 use desk::{Desk, news};
+use funding::Plan;
 use rate::Rates;
 use serde::{Deserialize, Serialize};
 use sorted::Sorted;
 use stand::{Stand, VenueRows, is_snapshot};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use timeline::{Stream, Timeline};
 
@@ -63,6 +67,8 @@ pub struct Sim {
     desk: Desk,
     next_order_id: u64,
     places: Vec<Venue>,
+    /// Funding, by instrument.
+    plans: Vec<Plan>,
     /// When the next thing happens at a venue, or may be known, on our clock.
     due_ns: i64,
     /// The whole input in venue time, where reports do not wait for arrivals.
@@ -84,8 +90,23 @@ struct Venue {
 impl Sim {
     /// Venues without orders.
     pub const fn new(rules: Rules) -> Self {
-        let desk = Desk { orders: Vec::new(), positions: Vec::new(), rates: Rates::new(), reports: Wire::new(), rules };
-        Sim { desk, next_order_id: 1, places: Vec::new(), due_ns: i64::MAX, ahead: None, befores: Vec::new() }
+        let desk = Desk {
+            orders: Vec::new(),
+            positions: Vec::new(),
+            moves: VecDeque::new(),
+            rates: Rates::new(),
+            reports: Wire::new(),
+            rules,
+        };
+        Sim {
+            desk,
+            next_order_id: 1,
+            places: Vec::new(),
+            plans: Vec::new(),
+            due_ns: i64::MAX,
+            ahead: None,
+            befores: Vec::new(),
+        }
     }
 
     /// Our orders that have not ended for us, by id.
@@ -225,6 +246,9 @@ impl Visitor for Sim {
     #[inline]
     fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
         let (base_latency_ns, reorder_ns) = (self.desk.rules.base_latency_ns, self.desk.rules.reorder_ns);
+        if matches!(rows[0].kind(), RowKind::Mark | RowKind::Funding) {
+            return self.hear_funding(message, rows);
+        }
         let looks_ahead = self.ahead.is_some();
         let venue = self.at(message.instrument);
         let depth_ns = venue.timeline.depth_ns();

@@ -59,6 +59,7 @@ pub struct Fill {
     qty: i64,
     maker: bool,
     fee_e18: i128,
+    fee_in_base: bool,
     ts_event_ns: i64,
     ts_recv_ns: i64,
     ahead_qty: i64,
@@ -90,6 +91,7 @@ impl Fill {
             qty: f.qty,
             maker: f.maker,
             fee_e18: f.fee_e18,
+            fee_in_base: f.fee_in_base,
             ts_event_ns: f.ts_event_ns,
             ts_recv_ns: f.ts_recv_ns,
             ahead_qty: known_or_less(f.ahead_qty),
@@ -156,6 +158,25 @@ pub struct Gap {
 impl From<&CoreGap> for Gap {
     fn from(g: &CoreGap) -> Self {
         Gap { instrument: g.instrument, from_ts_ns: g.from_ts_ns, to_ts_ns: g.to_ts_ns, cause: g.cause.name() }
+    }
+}
+
+/// A settlement of funding, or one whose rate nobody knows.
+#[pyclass(frozen, get_all, module = "tickerml._native")]
+pub struct Funding {
+    instrument: u16,
+    ts_ns: i64,
+    qty: i64,
+    mark_e8: i64,
+    rate_e12: Option<i64>,
+    correction: bool,
+    resolves: bool,
+}
+
+impl From<&sim::Settlement> for Funding {
+    fn from(s: &sim::Settlement) -> Self {
+        let sim::Settlement { instrument, ts_ns, qty, mark_e8, rate_e12, correction, resolves } = *s;
+        Funding { instrument, ts_ns, qty, mark_e8, rate_e12, correction, resolves }
     }
 }
 

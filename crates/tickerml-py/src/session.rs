@@ -74,7 +74,6 @@ pub struct Session {
     pool: Pool,
     batch: usize,
     allow_damage: bool,
-    fees_bps: serde_json::Value,
 }
 
 /// The settings that the CONFIG record of a tape holds, as JSON text; the whole record's text beside it.
@@ -111,7 +110,7 @@ impl Session {
         let from = if checkpoint.is_some() { core.last().1 + 1 } else { 0 };
         let reader = TapeReader::open_at(&path, from).map_err(errors::store)?;
         let source = Source::Tape(Box::new(TapeInput::new(reader)));
-        Session::make(py, core, settings, source, batch_events, allow_damage)
+        Session::make(py, core, source, batch_events, allow_damage)
     }
 
     /// A session over event files: `files` is an [`Events`], or what one is made of.
@@ -132,7 +131,7 @@ impl Session {
         }
         py.detach(|| core.prepare(&set));
         let source = Source::Events(EventInput::new(set));
-        Session::make(py, core, settings, source, batch_events, false)
+        Session::make(py, core, source, batch_events, false)
     }
 
     /// A session behind a feed that has been started: from the start of the run's tape on, or from behind a checkpoint, where
@@ -153,7 +152,7 @@ impl Session {
             .ok_or_else(|| PyValueError::new_err("the feed has not been started, or has an engine already"))?;
         let live = Live { input: TailInput::new(tail), feed, ended_waits: 0 };
         let source = Source::Tail(Box::new(live));
-        Session::make(py, core, settings, source, batch_events, false)
+        Session::make(py, core, source, batch_events, false)
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -205,7 +204,7 @@ impl Session {
             .market
             .lines
             .iter()
-            .map(|line| InstrumentInfo::new(&line.instrument, self.fees(line.instrument.venue.name())))
+            .map(|line| InstrumentInfo::new(&line.instrument, self.core.fees_bps(line.instrument.venue)))
             .collect::<PyResult<Vec<_>>>()?;
         PyTuple::new(py, infos)
     }
@@ -252,6 +251,17 @@ impl Session {
         Ok(dict)
     }
 
+    /// What is expected of each instrument's next funding settlement, provisional: (time in ns, rate x 10^12, mark price x 10^8),
+    /// None where nothing is.
+    #[getter]
+    fn funding<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let expected = (0..self.core.market.lines.len() as u16).map(|n| self.core.sim.expected_funding(n));
+        PyTuple::new(
+            py,
+            expected.map(|e| e.map(|e| (e.settle_ms * 1_000_000, e.rate_e12, e.mark_e8))).collect::<Vec<_>>(),
+        )
+    }
+
     /// The whole state between two views.
     fn checkpoint<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.core.checkpoint().map_err(errors::core)?))
@@ -286,19 +296,16 @@ impl Session {
         }
     }
 
-    fn make(
-        py: Python<'_>,
-        core: Core,
-        settings: &str,
-        source: Source,
-        batch: usize,
-        allow_damage: bool,
-    ) -> PyResult<Session> {
+    fn make(py: Python<'_>, core: Core, source: Source, batch: usize, allow_damage: bool) -> PyResult<Session> {
         if batch == 0 {
             return Err(PyValueError::new_err("batch_events must be above 0"));
         }
-        let fees_bps = serde_json::from_str(settings).unwrap_or_default();
-        let mut session = Session { core, source, pool: Pool::new(py), batch, allow_damage, fees_bps };
+        let mut session = Session { core, source, pool: Pool::new(py), batch, allow_damage };
+        if let Source::Events(input) = &mut session.source
+            && let Ok(Peek::Item(Item::Message(message, _))) = input.peek()
+        {
+            session.core.begins_at(message.ts_recv_ns);
+        }
         if session.core.market.lines.is_empty() {
             session.prime(py)?;
         }
@@ -365,14 +372,6 @@ impl Session {
         self.core.market.lines.iter().map(|line| pick(&line.stats)).sum()
     }
 
-    fn fees(&self, venue: &str) -> (f64, f64) {
-        let read = |key: &str| {
-            let value = &self.fees_bps[key];
-            value.as_f64().or_else(|| value[venue].as_f64()).unwrap_or(f64::NAN)
-        };
-        (read("maker_bps"), read("taker_bps"))
-    }
-
     /// Damage ends a replay unless it was allowed.
     fn check_damage(&self) -> PyResult<()> {
         let Source::Tape(input) = &self.source else { return Ok(()) };
@@ -408,6 +407,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<orders::Fill>()?;
     m.add_class::<orders::Report>()?;
     m.add_class::<orders::Gap>()?;
+    m.add_class::<orders::Funding>()?;
     m.add_function(wrap_pyfunction!(tape_config, m)?)?;
     m.add_function(wrap_pyfunction!(tape_has, m)?)
 }

@@ -1,5 +1,5 @@
 //! A view as Python sees it: arrays that belong to NumPy, filled again only when nobody else holds them (rules.md 1).
-use crate::orders::{Fill, Gap, Order, Report, tuple_of};
+use crate::orders::{Fill, Funding, Gap, Order, Report, tuple_of};
 use numpy::{IxDyn, PyArray, PyArrayDyn, PyArrayMethods};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -146,7 +146,7 @@ impl Arrays {
             })?,
             reports: or_nothing(quiet, &|| tuple_of(py, &from.reports, |_, r| Report::from(r)))?,
             gaps: or_nothing(from.gaps.is_empty(), &|| tuple_of(py, &from.gaps, |_, g| Gap::from(g)))?,
-            funding: nothing.clone_ref(py),
+            funding: or_nothing(from.funding.is_empty(), &|| tuple_of(py, &from.funding, |_, s| Funding::from(s)))?,
         })
     }
 

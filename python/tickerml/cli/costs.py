@@ -34,7 +34,7 @@ def costs(
     from fractions import Fraction
 
     from tickerml import config
-    from tickerml.config.build import settings
+    from tickerml.config.build import fees_at
     from tickerml.cost import Gauge
     from tickerml.roundtrip import BadQuantity, Ladder, round_trips
     from tickerml.sources.lookup import find_tape
@@ -45,8 +45,7 @@ def costs(
     tape = find_tape(tape_or_run, given.data_dir()) if tape_or_run else _running(given.data_dir(), instrument)
     loaded = config.load(given.config, sets=sets, recorded=recorded_config(tape))
     book = full_book(tape, instrument, at)
-    execution, venue = settings(loaded.config), instrument.partition(":")[0]
-    maker, taker = (Fraction(str(execution[key][venue])) for key in ("maker_bps", "taker_bps"))
+    maker, taker = map(Fraction, fees_at(loaded.config, instrument.partition(":")[0], book["ts_recv_ns"]))
     try:
         trips = round_trips(Ladder.of(book), Fraction(qty), maker, taker, Gauge.of(loaded.config.execution))
     except BadQuantity as e:

@@ -2,15 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from tickerml.config.layers import FILES
 from tickerml.config.models import Config
+from tickerml.errors import ConfigError
 
-__all__ = ["DECIDING", "canonical", "config_hash", "effective", "record", "settings", "settings_json", "venue_feeds"]
+__all__ = [
+    "DECIDING", "canonical", "check_fees", "config_hash", "day_ns", "effective", "fee_schedules", "fees_at", "record",
+    "settings",
+    "settings_json", "venue_feeds",
+]  # fmt: skip
 
-DECIDING = ("exchanges", "execution", "risk", "model")
+EPOCH = date(1970, 1, 1)
+DAY_NS = 86_400 * 1_000_000_000
+
+DECIDING = ("exchanges", "execution", "terms", "risk", "model")
 """The sections that change what is recorded or decided: a run is pinned to their hash, the others may change."""
 
 MOVED = ("ws_url", "market_ws_url", "rest_url", "channels", "market_channels")
@@ -19,7 +29,7 @@ MOVED = ("ws_url", "market_ws_url", "rest_url", "channels", "market_channels")
 
 def effective(config: Config) -> dict[str, Any]:
     """All values but secrets, as JSON knows them: money as exact text, other decimals as numbers."""
-    out: dict[str, Any] = _plain(config.model_dump(exclude={"secrets"}))
+    out: dict[str, Any] = _plain(config.model_dump(exclude={"secrets"}, by_alias=True))
     out["execution"]["balance"] = {k: _money(v) for k, v in config.execution.balance.items()}
     out["risk"]["order_quote_min"] = _money(config.risk.order_quote_min)
     for policy in ("hold", "imbalance", "grid"):
@@ -39,14 +49,67 @@ def config_hash(config: Config) -> str:
 
 
 def settings(config: Config) -> dict[str, Any]:
-    """The flat execution settings by the names of contract.md."""
+    """The flat execution settings by the names of contract.md, and the fees by date of each venue's tier."""
     found: dict[str, Any] = effective(config)["execution"]
-    return found
+    liquidation = effective(config)["terms"]["liquidation_bps"]
+    return {**found, "fees": fee_schedules(config), "liquidation_bps": liquidation}
 
 
 def settings_json(config: Config) -> str:
     """`settings` as the text that a native `Session` reads."""
     return canonical(settings(config))
+
+
+def day_ns(day: str) -> int:
+    """The beginning of a day, UTC, in ns since 1970."""
+    return (date.fromisoformat(day) - EPOCH).days * DAY_NS
+
+
+def fee_schedules(config: Config) -> dict[str, list[list[int | float]]]:
+    """The rows of each venue's `fee_tier`, in order: from when (ns since 1970 UTC), maker and taker in bps."""
+    found: dict[str, list[list[int | float]]] = {}
+    for row in sorted(config.terms.fees, key=lambda row: row.since):
+        if row.tier == getattr(config.exchanges.venues, row.venue).fee_tier:
+            found.setdefault(row.venue, []).append([day_ns(row.since), _number(row.maker_bps), _number(row.taker_bps)])
+    return found
+
+
+def fees_at(config: Config, venue: str, ts_ns: int) -> tuple[Decimal, Decimal]:
+    """Maker and taker fee of a venue at a time, in basis points.
+
+    Raises
+    ------
+    ConfigError
+        Where the table has none.
+    """
+    check_fees(config, [venue])
+    own = (getattr(config.execution.maker_bps, venue), getattr(config.execution.taker_bps, venue))
+    rows = [row for row in fee_schedules(config).get(venue, []) if row[0] <= ts_ns]
+    if not rows and None in own:
+        raise ConfigError([f"{FILES['terms']} fees: the rows for {venue} begin after that time; add an earlier one"])
+    maker, taker = (Decimal(str(bps)) for bps in rows[-1][1:]) if rows else own
+    return (maker if own[0] is None else own[0], taker if own[1] is None else own[1])
+
+
+def check_fees(config: Config, venues: Iterable[str]) -> None:
+    """Refuses to trade at a venue whose fee is not known: it would be none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    known, execution = fee_schedules(config), config.execution
+    problems = []
+    for venue in dict.fromkeys(venues):
+        own = (getattr(execution.maker_bps, venue), getattr(execution.taker_bps, venue))
+        if venue not in known and None in own:
+            tier = getattr(config.exchanges.venues, venue).fee_tier
+            problems.append(
+                f"{FILES['terms']} fees: no row for {venue} with tier {tier}, which is traded; add one, name another "
+                f"tier in exchanges.venues.{venue}.fee_tier, or give maker_bps.{venue} and taker_bps.{venue}"
+            )
+    if problems:
+        raise ConfigError(problems)
 
 
 def record(config: Config, head: Mapping[str, str], venues: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -65,6 +128,8 @@ def record(config: Config, head: Mapping[str, str], venues: Sequence[Mapping[str
         "instruments": [f"{venue['venue']}:{symbol}" for venue in venues for symbol in venue["symbols"]],
         "policy": {"name": name, "params": config.model.params(name)},
         "risk": values["risk"],
+        "terms": values["terms"],
+        "fee_tiers": {name: venue["fee_tier"] for name, venue in values["exchanges"]["venues"].items()},
         "seed": config.execution.seed,
     }
 
@@ -82,7 +147,7 @@ def venue_feeds(config: Config, at: Mapping[str, Mapping[str, Any]] | None = Non
 
 
 def _venue_feed(name: str, venue: dict[str, Any], at: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in venue.items() if key not in ("enabled", "instruments")}
+    kept = {key: value for key, value in venue.items() if key not in ("enabled", "instruments", "fee_tier")}
     moved = {key: at[key] for key in MOVED if key in at}
     return {"venue": name, "symbols": venue["instruments"], **kept, **moved}
 

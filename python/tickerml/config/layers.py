@@ -30,6 +30,7 @@ Key = tuple[str, ...]
 FILES = {
     "exchanges": "exchanges_config.yaml",
     "execution": "execution_config.yaml",
+    "terms": "terms_config.yaml",
     "risk": "risk_limits.yaml",
     "model": "model_config.yaml",
     "monitoring": "monitoring_config.yaml",
@@ -94,13 +95,15 @@ def recorded_layer(record: Mapping[str, Any]) -> Layer:
     """What a CONFIG record says; an import's says nothing of settings, policy or risk."""
     layer = Layer()
     policy = record.get("policy") or {}
-    found = {"execution": record.get("settings"), "risk": record.get("risk")}
+    found = {"execution": record.get("settings"), "risk": record.get("risk"), "terms": record.get("terms")}
     if isinstance(policy, dict) and policy.get("name"):
         found["model"] = {"policy": policy["name"], policy["name"]: policy.get("params") or {}}
     for section, values in found.items():
         if isinstance(values, dict):
             layer.data[section] = values
             layer.origins.update({(section, key): "the tape's CONFIG record" for key in values})
+    for venue, tier in (record.get("fee_tiers") or {}).items():
+        layer.put(("exchanges", "venues", venue, "fee_tier"), tier, "the tape's CONFIG record")
     return layer
 
 

@@ -4,6 +4,7 @@ Imported only when a command needs configuration: pydantic costs 150 ms.
 """
 
 import re
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -94,6 +95,25 @@ def _queue(value: str) -> str:
     raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, list(QUEUES))}")
 
 
+def _date(value: str) -> str:
+    try:
+        if date.fromisoformat(value).isoformat() == value:
+            return value
+    except ValueError:
+        pass
+    raise ValueError(f"{value!r} is no date; write it like 2024-08-31")
+
+
+def _any_symbol(value: str) -> str:
+    return value if value == "*" else _symbol(value)
+
+
+def _tier(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,29}", value):
+        raise ValueError(f"{value!r} is no tier; write it small, like vip0")
+    return value
+
+
 def _currency(value: str) -> str:
     if not re.fullmatch(r"[A-Z0-9]{2,12}", value):
         raise ValueError(f"{value!r} is no currency; write it in capitals, like USDT")
@@ -137,6 +157,8 @@ Money = Annotated[Exact, Field(ge=0, le=Decimal(10) ** 15, decimal_places=18)]
 Frac = Annotated[Exact, Field(gt=0, le=1)]
 FeeBps = Annotated[Exact, Field(ge=-100, le=1000, decimal_places=4)]
 LatencyMs = Annotated[Exact, Field(ge=0, le=60_000, decimal_places=6)]
+Date = Annotated[str, AfterValidator(_date)]
+Tier = Annotated[str, AfterValidator(_tier)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 InstrumentId = Annotated[str, AfterValidator(_instrument)]
 Channel = Annotated[str, AfterValidator(_channel)]
@@ -170,12 +192,12 @@ class VenueMs(PerVenue):
 
 
 class VenueBps(PerVenue):
-    """Basis points a venue."""
+    """A user's own basis points a venue; None leaves them to the dated table."""
 
-    binance_spot: FeeBps
-    binance_us: FeeBps
-    binance_usdm: FeeBps
-    binance_coinm: FeeBps
+    binance_spot: FeeBps | None = None
+    binance_us: FeeBps | None = None
+    binance_usdm: FeeBps | None = None
+    binance_coinm: FeeBps | None = None
 
 
 class Venue(Section):
@@ -183,6 +205,7 @@ class Venue(Section):
 
     enabled: bool
     instruments: Annotated[list[Symbol], Field(min_length=1, max_length=200)]
+    fee_tier: Tier
     ws_url: Annotated[str, _url("wss", "ws"), Field(min_length=1)]
     market_ws_url: Annotated[str, _url("wss", "ws")]
     rest_url: Annotated[str, _url("https", "http"), Field(min_length=1)]
@@ -261,6 +284,54 @@ class Execution(Section):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
+class FeeRow(Section):
+    """What a venue takes of a tier's fills from a date on."""
+
+    venue: Literal["binance_spot", "binance_us", "binance_usdm", "binance_coinm"]
+    tier: Tier
+    since: Annotated[Date, Field(alias="from")]
+    maker_bps: FeeBps
+    taker_bps: FeeBps
+
+
+class MarginRow(Section):
+    """One tier of the maintenance margin from a date on, up to a worth in the currency that the contract settles in."""
+
+    venue: Literal["binance_usdm", "binance_coinm"]
+    symbol: Annotated[str, AfterValidator(_any_symbol)]
+    since: Annotated[Date, Field(alias="from")]
+    worth_max: Annotated[Money, Field(gt=0)]
+    maintenance_frac: Frac
+    leverage_max: Annotated[Exact, Field(ge=1, le=200)]
+
+
+class LiquidationBps(PerVenue):
+    """Basis points that a liquidation costs beside the taker's fee."""
+
+    binance_spot: FeeBps
+    binance_us: FeeBps
+    binance_usdm: FeeBps
+    binance_coinm: FeeBps
+
+
+def _once(rows: list[FeeRow]) -> list[FeeRow]:
+    seen = set()
+    for row in rows:
+        key = (row.venue, row.tier, row.since)
+        if key in seen:
+            raise ValueError(f"has two rows of {row.venue} {row.tier} from {row.since}; keep one")
+        seen.add(key)
+    return rows
+
+
+class Terms(Section):
+    """terms_config.yaml: what the venues charge and ask for, by date."""
+
+    fees: Annotated[list[FeeRow], Field(max_length=10_000), AfterValidator(_once)]
+    liquidation_bps: LiquidationBps
+    margin: Annotated[list[MarginRow], Field(max_length=10_000)]
+
+
 class Risk(Section):
     """risk_limits.yaml."""
 
@@ -324,6 +395,7 @@ class Config(Section):
 
     exchanges: Exchanges
     execution: Execution
+    terms: Terms
     risk: Risk
     model: Model
     monitoring: Monitoring

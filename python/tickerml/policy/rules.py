@@ -291,4 +291,5 @@ class Imbalance(Stateless):
     def _sellable(self, qty: int, position: int, px: int, info: InstrumentInfo) -> int:
         """Spot sells what is held, unless it is too little to be an order."""
         held = min(qty, position)
+        held -= held % info.lot
         return held if held >= quantity_worth(self.values["min_quote"], px, info) else 0

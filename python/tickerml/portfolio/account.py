@@ -1,8 +1,9 @@
 """The portfolio: cash by currency and a position for each instrument, in exact integers of 10^-18, double entry.
 
 Every fill posts to two sides at once and is checked by a second path (reliability.md 3.6):
-cash + positions + fees + funding = start + pnl, to the last digit, for the currency it settles in. Equity is marked
-to the mid price of Live books, and only while there is something to mark.
+cash + positions + fees + funding = start + pnl, to the last digit, for the currency it settles in. A fee that a spot
+buy pays in the base is worth what the fill paid for it: the position gets the rest. Equity is marked to the mid price
+of Live books, and only while there is something to mark.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from tickerml.cost import base_worth_e18
 from tickerml.portfolio import state
 from tickerml.portfolio.carried import by_name, money, take, unlisted
+from tickerml.portfolio.funding import funding_e18, settled_e18
 from tickerml.portfolio.position import FIELDS, Position
 from tickerml.portfolio.state import Broken
 from tickerml.schema import LIVE, MONEY_PRECISION, POW10, UNDEF_I64, Fill, Funding, InstrumentInfo, View, decimal_text
@@ -30,6 +33,7 @@ class Snapshot(NamedTuple):
     realised_e18: int
     fees_e18: int
     funding_e18: int
+    funding_unknown: int
     drawdown_frac: float
     max_drawdown_frac: float
     cash_e18: dict[str, int]
@@ -48,7 +52,8 @@ class Portfolio:
 
     Attributes
     ----------
-    positions : signed quantity of each instrument, scaled; read it, never write it.
+    positions : signed quantity of each instrument that is held, scaled, without what is too little for the scale; read
+        it, never write it.
     equity_e18, peak_e18 : dollars of 10^-18 at the last view.
     version : grows with every fill and every funding settlement.
     """
@@ -110,17 +115,28 @@ class Portfolio:
         i = fill.instrument
         lots, currency = self._lots[i], self._settles[i]
         fee = fill.fee_e18
-        value, realised = lots.fill(fill.side, fill.px, fill.qty)
-        self._cash[currency] += (-value if self._spot[i] else realised) - fee
-        lots.fees += fee
-        self.positions[i] = lots.qty
+        if self._spot[i] and fill.fee_in_base:
+            value, _ = lots.fill(fill.side, fill.px, fill.qty, fee)
+            self._cash[currency] -= value
+            lots.fees += base_worth_e18(lots.info, fill.px, fee)
+        else:
+            value, realised = lots.fill(fill.side, fill.px, fill.qty)
+            self._cash[currency] += (-value if self._spot[i] else realised) - fee
+            lots.fees += fee
+        self.positions[i] = lots.lots
         self._changed()
         self._check(currency)
 
     def _post_funding(self, settlement: Funding) -> None:
+        """An unknown rate books nothing and is counted; the venue's own word, where it comes later, makes up for it."""
         i = settlement.instrument
-        self._cash[self._settles[i]] += settlement.amount_e18
-        self._lots[i].funding += settlement.amount_e18
+        lots, amount = self._lots[i], settled_e18(self._infos[i], settlement)
+        if amount is None:
+            lots.unknown += 1
+        else:
+            self._cash[self._settles[i]] += amount
+            lots.funding += amount
+            lots.unknown -= settlement.resolves
         self._changed()
         self._check(self._settles[i])
 
@@ -196,6 +212,10 @@ class Portfolio:
         """Cash in a currency, 10^-18."""
         return self._cash.get(currency, 0)
 
+    def cost_e18(self, instrument: int) -> int:
+        """What the open quantity of an instrument was entered for, signed, 10^-18 of the currency it settles in."""
+        return self._lots[instrument].cost
+
     def snapshot(self, view: View) -> Snapshot:
         """Everything for a ledger row, a screen or a summary."""
         lots = list(zip(self._settles, self._lots, strict=True))
@@ -208,11 +228,33 @@ class Portfolio:
             realised_e18=total["realised"],
             fees_e18=total["fees"],
             funding_e18=total["funding"],
+            funding_unknown=sum(p.unknown for p in self._lots),
             drawdown_frac=_ratio(fall, self.peak_e18),
             max_drawdown_frac=self.max_drawdown_frac,
             cash_e18=dict(self._cash),
             positions=tuple(self.positions),
         )
+
+    def next_funding(self, expected: Sequence[tuple[int, int, int] | None]) -> list[dict[str, Any]]:
+        """What the contracts held would get at their next settlement, at the running rate: provisional.
+
+        Parameters
+        ----------
+        expected : of each instrument (time in ns, rate x 10^12, mark price x 10^8), None where nothing is known.
+        """
+        rows = []
+        for i, (info, told) in enumerate(zip(self._infos, expected, strict=False)):
+            if self.positions[i] and not self._spot[i]:
+                settles_ns, rate_e12, mark_e8 = told or (None, None, 0)
+                known = rate_e12 is not None and mark_e8 > 0
+                amount = funding_e18(info, self.positions[i], mark_e8, rate_e12 or 0) if known else None
+                rows.append({
+                    "instrument": info.id, "settles_ns": settles_ns,
+                    "rate": None if rate_e12 is None else decimal_text(rate_e12, 12),
+                    "provisional_amount": None if amount is None else decimal_text(amount, MONEY_PRECISION),
+                    "asset": self._settles[i],
+                })  # fmt: skip
+        return rows
 
     @property
     def max_drawdown_frac(self) -> float:
@@ -249,7 +291,7 @@ class Portfolio:
 
     def _taken(self) -> None:
         """Works out what follows from cash and lots that were set from outside, and that they balance."""
-        self.positions[:] = [lots.qty for lots in self._lots[: self._count]]
+        self.positions[:] = [lots.lots for lots in self._lots[: self._count]]
         self._held = [i for i, lots in enumerate(self._lots) if lots.qty]
         self._fixed = self._bytes = None
         self._dollars = sum(cash for currency, cash in self._cash.items() if currency in DOLLARS)

@@ -14,8 +14,8 @@ from tickerml.schema import MONEY_PRECISION, UNDEF_I64, decimal_text
 
 __all__ = ["Known", "by_name", "money", "take", "unlisted"]
 
-_AMOUNTS: Final = FIELDS[1:]
-"""All but the quantity."""
+_AMOUNTS: Final = FIELDS[1:-1]
+"""All but the quantity and a count."""
 
 
 class Known(NamedTuple):
@@ -49,9 +49,10 @@ def by_name(position: Position) -> dict[str, Any]:
         "instrument": info.id, "kind": info.kind, "base": info.base, "quote": info.quote,
         "price_precision": info.price_precision, "qty_precision": info.qty_precision,
         "contract_size": decimal_text(info.contract_size_e18, MONEY_PRECISION),
-        "qty": decimal_text(position.qty, info.qty_precision),
+        "qty": decimal_text(position.qty, position.precision),
         "mark2": None if position.mark2 == UNDEF_I64 else decimal_text(position.mark2, info.price_precision),
         **{name: decimal_text(getattr(position, name), MONEY_PRECISION) for name in _AMOUNTS},
+        "unknown": position.unknown,
     }  # fmt: skip
 
 
@@ -64,9 +65,9 @@ def take(position: Position, row: Mapping[str, Any]) -> None:
         When the quantity cannot be held in the instrument's present steps.
     """
     info = position.info
-    qty, rest = _scaled(row["qty"], info.qty_precision)
+    qty, rest = _scaled(row["qty"], position.precision)
     if rest:
-        decimals = info.qty_precision
+        decimals = position.precision
         raise ConfigError([f"{info.id}: {row['qty']} are held, and its steps now have {decimals} decimals; start afresh"
                            " with --new"])  # fmt: skip
     position.qty = qty
@@ -74,6 +75,7 @@ def take(position: Position, row: Mapping[str, Any]) -> None:
     position.mark2 = UNDEF_I64 if row["mark2"] is None else _scaled(row["mark2"], info.price_precision)[0]
     for name in _AMOUNTS:
         setattr(position, name, money(row[name]))
+    position.unknown = row.get("unknown", 0)
 
 
 def money(amount: Decimal | str) -> int:

@@ -10,9 +10,13 @@ from __future__ import annotations
 from math import gcd
 from typing import Final
 
+from tickerml.cost import base_worth_e18
 from tickerml.schema import POW10, UNDEF_I64, InstrumentInfo
 
-FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding")
+SPOT_PRECISION: Final = 18
+"""Spot is held to 10^-18 of the base currency: a fee in it leaves less than the venue's lot."""
+
+FIELDS: Final = ("qty", "cost", "traded", "realised", "fees", "funding", "unknown")
 """What fills and settlements change of a position, in the order in which it is saved."""
 
 
@@ -31,10 +35,12 @@ class Position:
 
     Attributes
     ----------
-    qty : signed, scaled as the instrument's quantities.
+    qty : signed, of 10^-precision: what is really held, so spot has less than was bought by the fees in the base.
+    precision : 18 for spot, that of the instrument's quantities for contracts.
     cost : what the open quantity was entered for; the part of a partly closed position is rounded towards zero.
     traded : sum of all fills' values: the second path to `cost - realised`.
     realised, fees, funding : gross result, fees paid, funding received.
+    unknown : settlements that it was held through and whose rate nobody knows.
     mark2 : twice the last mid price (half ticks of the price scale), `UNDEF_I64` before the first.
     """
 
@@ -46,21 +52,34 @@ class Position:
         self.realised: int = 0
         self.fees: int = 0
         self.funding: int = 0
+        self.unknown: int = 0
         self.mark2: int = UNDEF_I64
         self._inverse = info.kind == "inverse"
         self._inverse_mul = 2 * POW10[info.price_precision]
         self._spot = info.kind == "spot"
-        whole = 2 * POW10[info.price_precision + info.qty_precision]
+        self.precision: int = SPOT_PRECISION if self._spot else info.qty_precision
+        self._unit = POW10[self.precision - info.qty_precision]
+        whole = 2 * POW10[info.price_precision + self.precision]
         common = gcd(info.contract_size_e18, whole)
         self._mul, self._div = info.contract_size_e18 // common, whole // common
 
-    def fill(self, side: int, px: int, qty: int) -> tuple[int, int]:
+    @property
+    def lots(self) -> int:
+        """The quantity in the instrument's scale; what is held beyond it, too little for any order, is left out."""
+        return _part(self.qty, 1, self._unit)
+
+    def fill(self, side: int, px: int, qty: int, fee_qty: int = 0) -> tuple[int, int]:
         """Applies a fill; gives (its signed value, the result it realised).
 
-        A fill through zero closes the whole position and opens the rest: its value is split by quantity, the closing
-        part rounded towards zero, so that the two parts sum to it exactly.
+        `fee_qty` is taken from the base that a spot buy receives, 10^-18: the position gets the rest, for the rest of
+        the value. A fill through zero closes the whole position and opens the rest: its value is split by quantity, the
+        closing part rounded towards zero, so that the two parts sum to it exactly.
         """
-        value = fill_value(self.info, side, px, qty)
+        whole_value = value = fill_value(self.info, side, px, qty)
+        qty *= self._unit
+        if fee_qty:
+            value -= base_worth_e18(self.info, px, fee_qty)
+            qty -= fee_qty
         closing = min(qty, abs(self.qty)) if self.qty * side < 0 else 0
         realised = 0
         if closing:
@@ -73,7 +92,7 @@ class Position:
         self.qty += side * qty
         self.traded += value
         self.realised += realised
-        return value, realised
+        return whole_value, realised
 
     def gain(self) -> int:
         """What the position adds to equity at the last mid: worth of spot, result of closing contracts, before fees.

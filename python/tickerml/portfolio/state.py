@@ -15,7 +15,7 @@ from tickerml.portfolio.position import FIELDS, Position
 
 __all__ = ["Broken", "marked", "restore", "settled"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 WIDTH: Final = 16
 """Bytes of an integer: signed, little endian."""
 

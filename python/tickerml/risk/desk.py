@@ -8,11 +8,13 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Protocol
 
+from tickerml.risk.margin import Margin
 from tickerml.schema import (
     AMEND,
     CANCEL,
     CANCEL_ALL,
     INTENT_KINDS,
+    LIQUIDATE,
     LIVE,
     MARKET,
     MONEY_ONE,
@@ -39,6 +41,8 @@ class Reason(StrEnum):
     POSITION_LIMIT = "position_limit"
     SHORT_SPOT = "short_spot"
     BALANCE = "insufficient_balance"
+    LEVERAGE = "leverage"
+    LIQUIDATION = "liquidation"
 
 
 Refusal = tuple[Reason, str]
@@ -59,6 +63,7 @@ class Account(Protocol):
     def version(self) -> int: ...
     def cash_e18(self, currency: str) -> int: ...
     def dollars(self, amount: int, currency: str) -> int: ...
+    def cost_e18(self, instrument: int) -> int: ...
 
 
 class Rules(Protocol):
@@ -82,6 +87,8 @@ class Keeper(Protocol):
     @property
     def order_min_e18(self) -> int: ...
     def open_sums(self, orders: Sequence[Order]) -> Sums: ...
+    @property
+    def margin(self) -> Margin | None: ...
     @property
     def tripped(self) -> bool: ...
     @property
@@ -108,7 +115,6 @@ class Terms:
         self.sells_held = self.spot and not short_spot
         self.inverse = info.kind == "inverse"
         self.age_ns_max = book_age_ms_max * 1_000_000
-        self.fee_e6 = math.ceil(info.taker_bps * 100)
         scale = POW10[info.qty_precision] if self.inverse else POW10[info.price_precision + info.qty_precision]
         common = math.gcd(info.contract_size_e18, scale)
         self._mul, self._div = info.contract_size_e18 // common, scale // common
@@ -137,6 +143,7 @@ class Line:
         "block",
         "held_worth",
         "in_dollars",
+        "index",
         "open_qty",
         "open_worth",
         "position",
@@ -144,6 +151,7 @@ class Line:
     )
 
     def __init__(self, i: int, terms: Terms, view: View, portfolio: Account) -> None:
+        self.index = i
         self.terms = terms
         self._dollars = portfolio.dollars
         px = view.book_px.item
@@ -166,10 +174,14 @@ class Line:
             return max(self.bid, self.ask, 1)
         return (self.bid + self.ask) // 2
 
-    def with_order(self, side: int, worth: int) -> int:
-        """Dollars held and open on the larger side, counting one more order."""
+    def worst(self, side: int, worth: int) -> int:
+        """Worth held and open on the larger side, counting one more order."""
         mine, theirs = self.open_worth[side] + worth, self.open_worth[-side]
-        return self.dollars(self.held_worth + (mine if mine > theirs else theirs))
+        return self.held_worth + (mine if mine > theirs else theirs)
+
+    def with_order(self, side: int, worth: int) -> int:
+        """The same in dollars."""
+        return self.dollars(self.worst(side, worth))
 
     def dollars(self, amount: int) -> int:
         """An amount of the quote currency in dollars."""
@@ -236,7 +248,7 @@ class Desk:
         market = kind == MARKET
         if (
             kind not in INTENT_KINDS
-            or kind in (AMEND, CANCEL)
+            or kind in (AMEND, CANCEL, LIQUIDATE)
             or side not in (1, -1)
             or qty <= 0
             or (px <= 0 and not market)
@@ -318,16 +330,15 @@ class Desk:
         return self._cash(line, worth) if side > 0 else None
 
     def _cash(self, line: Line, worth: int) -> Refusal | None:
-        """All open spot buys in the currency, with a taker's fee, against its cash."""
+        """All open spot buys in the currency against its cash; their fee is taken from what they receive."""
         quote = line.terms.quote
         needed = worth
         for other in self._lines.values():
             if other.terms.spot and other.terms.quote == quote:
                 needed += other.open_worth[1]
-        needed += needed * line.terms.fee_e6 // 1_000_000
         cash = self._portfolio.cash_e18(quote)
         if needed > cash:
-            return Reason.BALANCE, f"needs {_show(needed)} {quote} with open orders and fee, has {_show(cash)}"
+            return Reason.BALANCE, f"needs {_show(needed)} {quote} with open orders, has {_show(cash)}"
         return None
 
     def _margin(self, line: Line, side: int, worth: int) -> Refusal | None:
@@ -339,6 +350,27 @@ class Desk:
         if total > self._contracts_max:
             equity = _show(self._portfolio.equity_e18)
             return Reason.BALANCE, f"contracts would be worth {_show(total)} with open orders, equity {equity}"
+        return self._initial(line, side, worth)
+
+    def _initial(self, line: Line, side: int, worth: int) -> Refusal | None:
+        """What the venue asks to open it with, of all contracts that settle in one currency, against what is there."""
+        margin, ts_ns = self._keeper.margin, self._view.ts_ns
+        if margin is None:
+            return None
+        currency, needed = margin.contracts[line.index].currency, 0
+        for i, other in self._lines.items():
+            contract = margin.contracts.get(i)
+            if contract is None or contract.currency != currency:
+                continue
+            mine = other.worst(side, worth) if other is line else other.worst(1, 0)
+            amount = contract.settled(mine, other.near(0), other.terms.info.price_precision)
+            asked = contract.initial(amount, ts_ns)
+            if asked is None:
+                return Reason.LEVERAGE, f"worth {_show(amount)} {currency} is beyond the venue's largest tier"
+            needed += asked
+        there = margin.balance(currency, self._view, self._portfolio)
+        if needed > there:
+            return Reason.LEVERAGE, f"asks for {_show(needed)} {currency} of margin, there are {_show(there)}"
         return None
 
 

@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 from tickerml.errors import UnsoundDataError
 from tickerml.risk.again import Again
 from tickerml.risk.desk import Account, Desk, Reason, Sums, Terms, sums
-from tickerml.schema import AMEND, CANCEL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
+from tickerml.risk.margin import Margin
+from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
 
 __all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
@@ -67,6 +68,7 @@ class Risk:
     limits : Limits
     instruments : the session's, in its order.
     book_age_ms_max : limits by instrument id, before the common one.
+    margin : the venues' margins; None where they are not to bind.
 
     Attributes
     ----------
@@ -74,10 +76,15 @@ class Risk:
     """
 
     def __init__(
-        self, limits: Limits, instruments: Sequence[InstrumentInfo], book_age_ms_max: Mapping[str, int] | None = None
+        self,
+        limits: Limits,
+        instruments: Sequence[InstrumentInfo],
+        book_age_ms_max: Mapping[str, int] | None = None,
+        margin: Margin | None = None,
     ) -> None:
         ages = book_age_ms_max or {}
         self.limits = limits
+        self.margin = margin
         age_ms_max, short = limits.book_age_ms_max, limits.short_spot
         self.terms = tuple(Terms(info, ages.get(info.id, age_ms_max), short) for info in instruments)
         self.order_min_e18 = int(limits.order_quote_min * MONEY_ONE)
@@ -104,6 +111,9 @@ class Risk:
             self._rise(portfolio.peak_e18)
         if self._floor_e18 >= portfolio.equity_e18 != self._peak_e18 and not self.tripped:
             self.tripped, self.tripped_ts_ns = True, view.ts_ns
+        calls = self.margin.calls(view, portfolio) if self.margin is not None else None
+        if calls:
+            return self._close(calls, intents, view)
         if not intents:
             return _NOTHING
         if (again := self._again) is not None and again.holds(intents, view, portfolio):
@@ -130,6 +140,16 @@ class Risk:
         limit = self.limits.drawdown_frac_max
         self._peak_e18 = peak_e18
         self._floor_e18 = peak_e18 * (limit.denominator - limit.numerator) // limit.denominator
+
+    def _close(
+        self, calls: Sequence[Intent], intents: Sequence[Intent], view: View
+    ) -> tuple[Sequence[Intent], Sequence[Refused]]:
+        """The venue closes: nothing of ours passes but cancels, and the breaker opens."""
+        if not self.tripped:
+            self.tripped, self.tripped_ts_ns = True, view.ts_ns
+        why = "margin is below maintenance: the venue closes the position"
+        refused = [Refused(one, Reason.LIQUIDATION, why) for one in intents if one.kind not in (CANCEL, CANCEL_ALL)]
+        return [*calls, *(one for one in intents if one.kind in (CANCEL, CANCEL_ALL))], refused
 
     def carry(self) -> dict[str, Any]:
         """The breaker, for a run that goes on from this one's account."""

@@ -45,12 +45,12 @@ class Sum:
 
     def add(self, fill: Fill, info: InstrumentInfo, gauge: Gauge) -> None:
         """Takes one fill."""
-        qty = fill.qty
+        qty = cost.weight(fill, info)
         notional = fill.px * qty
         self.fills += 1
-        self.qty += qty
+        self.qty += fill.qty
         self.notional += notional
-        self.fee_e18 += fill.fee_e18
+        self.fee_e18 += cost.fee_quote_e18(fill, info)
         if fill.maker:
             self.toxic += cost.is_toxic(fill, gauge)
         else:

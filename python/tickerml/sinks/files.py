@@ -15,7 +15,7 @@ from tickerml.writing import writing
 
 FILLS: Final = (
     "ts_event_ns", "ts_recv_ns", "instrument", "order_id", "side", "px", "qty", "maker", "fee_quote", "ahead_qty",
-    *cost.COLUMNS,
+    *cost.COLUMNS, "fee_asset", "fee_qty",
 )  # fmt: skip
 ORDERS: Final = ("ts_ns", "instrument", "order_id", "tag", "event", "side", "px", "qty", "leaves", "reason")
 
@@ -44,10 +44,14 @@ class FillsFile:
         for fill in view.fills:
             info = self._infos[fill.instrument]
             px, qty = decimal_text(fill.px, info.price_precision), decimal_text(fill.qty, info.qty_precision)
-            fee, ahead = decimal_text(fill.fee_e18, 18), decimal_text(fill.ahead_qty, info.qty_precision)
+            fee, ahead = (
+                decimal_text(cost.fee_quote_e18(fill, info), 18),
+                decimal_text(fill.ahead_qty, info.qty_precision),
+            )
             stamps = (fill.ts_event_ns, fill.ts_recv_ns)
             what = (info.id, fill.order_id, SIDES[fill.side], px, qty, fill.maker, fee, ahead)
-            self._table.add((*stamps, *what, *cost.measure(fill, info, self._gauge)))
+            taken = cost.fee_taken(fill, info)
+            self._table.add((*stamps, *what, *cost.measure(fill, info, self._gauge), *taken))
 
     def close(self) -> None:
         """Finishes the file."""

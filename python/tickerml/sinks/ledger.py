@@ -98,7 +98,7 @@ class Ledger:
     def write(self, view: View, approved: Sequence[Intent], refused: Sequence[Refused], portfolio: Any) -> None:
         """Takes one step's rows. Raises what went wrong in the ledger's thread."""
         self._raise()
-        rows = [*self._orders(view, approved), *self._fills(view), *self._gaps(view)]
+        rows = [*self._orders(view, approved), *self._fills(view), *self._funding(view), *self._gaps(view)]
         rows += self._refusals(view, refused)
         changed = list(self._portfolio(view, portfolio))
         rows += changed
@@ -154,12 +154,20 @@ class Ledger:
 
     def _fills(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
         for n, fill in enumerate(view.fills):
+            info = self._infos[fill.instrument]
             yield "fills", n, (
                 fill.cause_pos, view.pos, fill.ts_event_ns, fill.ts_recv_ns, fill.order_id, fill.tag,
                 *self._what(fill.instrument, fill.side, fill.px, fill.qty), int(fill.maker),
-                decimal_text(fill.fee_e18, 18), self._qty(fill.instrument, fill.ahead_qty),
-                *cost.measure(fill, self._infos[fill.instrument], self._gauge),
+                decimal_text(cost.fee_quote_e18(fill, info), 18), self._qty(fill.instrument, fill.ahead_qty),
+                *cost.measure(fill, info, self._gauge), *cost.fee_taken(fill, info),
             )  # fmt: skip
+
+    def _funding(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
+        for n, one in enumerate(view.funding):
+            rate = None if one.rate_e12 is None else decimal_text(one.rate_e12, 12)
+            mark = decimal_text(one.mark_e8, 8) if one.mark_e8 else None
+            what = (self._infos[one.instrument].id, self._qty(one.instrument, one.qty), mark, rate)
+            yield "funding", n, (view.pos, view.pos, one.ts_ns, *what, int(one.correction))
 
     def _gaps(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
         for n, gap in enumerate(view.gaps):

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 KEY: Final = "run TEXT NOT NULL, view INTEGER NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL"
 _WHAT: Final = "instrument TEXT, side INTEGER, px TEXT, qty TEXT"
@@ -19,10 +19,12 @@ TABLES: Final[dict[str, str]] = {
     + _WHAT
     + ", maker INTEGER, fee_quote TEXT, ahead_qty TEXT, decision_px TEXT, arrival_px TEXT, mid_px TEXT, touch_px TEXT, "
     "delay_quote TEXT, wait_quote TEXT, spread_quote TEXT, depth_quote TEXT, impact_quote TEXT, "
-    "placed_ahead_qty TEXT, ahead_ratio REAL, toxic INTEGER, age_ns INTEGER, imbalance REAL, participation_frac REAL",
+    "placed_ahead_qty TEXT, ahead_ratio REAL, toxic INTEGER, age_ns INTEGER, imbalance REAL, participation_frac REAL, "
+    "fee_asset TEXT, fee_qty TEXT",
     "refusals": "ts_ns INTEGER, instrument TEXT, side INTEGER, reason TEXT, detail TEXT, count INTEGER",
     "portfolio": "ts_ns INTEGER, equity_quote TEXT, pnl_quote TEXT, realised_quote TEXT, fees_quote TEXT, "
     "funding_quote TEXT, drawdown_frac REAL, max_drawdown_frac REAL, cash TEXT, positions TEXT",
+    "funding": "ts_ns INTEGER, instrument TEXT, qty TEXT, mark_px TEXT, rate TEXT, correction INTEGER",
     "gaps": "instrument TEXT, from_ts_ns INTEGER, to_ts_ns INTEGER, cause TEXT",
 }
 """Columns of each table after its key, `cause_pos` and `gate_pos`. Prices, quantities and money are exact decimal

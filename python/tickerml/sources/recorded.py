@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tickerml.config.build import settings_json
+from tickerml.config.build import check_fees, settings_json
 from tickerml.errors import UnsoundDataError
 from tickerml.sources.latency_file import recorded_latencies
 
@@ -29,13 +29,15 @@ def tape_session(tape: Path, config: Config, *, batch_events: int, allow_damage:
     """A session over a tape."""
     from tickerml import _native
 
-    return _native.Session.replay(
+    session = _native.Session.replay(
         tape,
         settings_json(config),
         batch_events=batch_events,
         allow_damage=allow_damage,
         latencies=recorded_latencies(config),
     )
+    check_fees(config, [info.venue for info in session.instruments])
+    return session
 
 
 class EventRows(NamedTuple):
@@ -67,6 +69,8 @@ def event_session(events: EventRows, config: Config, *, batch_events: int) -> An
     """A session over what `load_events` gave."""
     from tickerml import _native
 
-    return _native.Session.backtest(
+    session = _native.Session.backtest(
         events.rows, settings_json(config), batch_events=batch_events, latencies=recorded_latencies(config)
     )
+    check_fees(config, [info.venue for info in session.instruments])
+    return session

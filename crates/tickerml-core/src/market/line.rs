@@ -220,6 +220,19 @@ impl Line {
         !self.instrument.venue.is_futures() || self.splice.slot == 0 || self.splice.slot == slot
     }
 
+    /// A running or settled funding rate. Two settlement times in turn tell the interval; the venue may shorten it
+    /// (exchanges.md 11).
+    pub(super) fn rated(&mut self, row: &Row) {
+        const HOUR_MS: i64 = 3_600_000;
+        let (before, now) = (self.funding.1, row.qty);
+        if before > 0 && now > before && (now - before) % HOUR_MS == 0 && now - before <= 24 * HOUR_MS {
+            self.instrument.funding_interval_h = Some(((now - before) / HOUR_MS) as u8);
+        }
+        if now >= before {
+            self.funding = (row.px(), now);
+        }
+    }
+
     /// The gap that is open now.
     pub const fn open_gap(&self) -> Option<&Gap> {
         self.open_gap.as_ref()

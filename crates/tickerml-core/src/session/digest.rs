@@ -61,6 +61,19 @@ impl Digest {
             self.i64(gap.to_ts_ns);
             self.step.push(gap.cause as u8);
         }
+        self.u64(view.funding.len() as u64);
+        for settlement in &view.funding {
+            self.u64(u64::from(settlement.instrument));
+            self.step.extend([
+                u8::from(settlement.rate_e12.is_some()),
+                u8::from(settlement.correction),
+                u8::from(settlement.resolves),
+            ]);
+            let rate_e12 = settlement.rate_e12.unwrap_or(0);
+            for value in [settlement.ts_ns, settlement.qty, settlement.mark_e8, rate_e12] {
+                self.i64(value);
+            }
+        }
     }
 
     /// What was asked for.
@@ -119,7 +132,7 @@ impl Digest {
             self.i64(fill.ts_event_ns);
             self.i64(fill.ts_recv_ns);
             self.step.extend(fill.fee_e18.to_le_bytes());
-            self.step.push(u8::from(fill.maker));
+            self.step.extend([u8::from(fill.maker), u8::from(fill.fee_in_base)]);
         }
     }
 

@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 #[serde(untagged)]
 enum PerVenue {
     All(serde_json::Number),
-    Each(BTreeMap<Venue, serde_json::Number>),
+    Each(BTreeMap<Venue, Option<serde_json::Number>>),
 }
 
 impl PerVenue {
     fn get(&self, venue: Venue) -> Option<String> {
         match self {
             PerVenue::All(n) => Some(n.to_string()),
-            PerVenue::Each(map) => map.get(&venue).map(ToString::to_string),
+            PerVenue::Each(map) => map.get(&venue)?.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -44,8 +44,16 @@ struct Raw {
     decision_ms: serde_json::Number,
     entry_ms: PerVenue,
     response_ms: PerVenue,
-    maker_bps: PerVenue,
-    taker_bps: PerVenue,
+    /// Fees by date: from when (ns), maker and taker in bps.
+    #[serde(default)]
+    fees: BTreeMap<Venue, Vec<(i64, serde_json::Number, serde_json::Number)>>,
+    /// What a liquidation costs beside the taker's fee, bps.
+    #[serde(default)]
+    liquidation_bps: Option<PerVenue>,
+    #[serde(default)]
+    maker_bps: Option<PerVenue>,
+    #[serde(default)]
+    taker_bps: Option<PerVenue>,
 }
 
 fn risk_averse() -> String {
@@ -98,18 +106,21 @@ impl Settings {
         let exchange = word("exchange", &raw.exchange, &EXCHANGES)?;
         let report_rule = word("report_rule", &raw.report_rule, &REPORT_RULES)?;
         let mut ways = BTreeMap::new();
-        let mut fees = BTreeMap::new();
+        let (mut own, mut liquidation) = (BTreeMap::new(), BTreeMap::new());
         for venue in Venue::ALL {
             let ns = |key: &str, value: &PerVenue| match value.get(venue) {
                 Some(text) => milliseconds(&format!("{key}.{venue}"), &text),
                 None => Err(bad(&format!("{key}.{venue}"), "is missing")),
             };
             ways.insert(venue, (ns("entry_ms", &raw.entry_ms)?, ns("response_ms", &raw.response_ms)?));
-            let fee = |key: &str, value: &PerVenue| {
-                value.get(venue).ok_or_else(|| bad(&format!("{key}.{venue}"), "is missing"))
-            };
-            fees.insert(venue, (fee("maker_bps", &raw.maker_bps)?, fee("taker_bps", &raw.taker_bps)?));
+            let fee = |value: &Option<PerVenue>| value.as_ref().and_then(|value| value.get(venue));
+            liquidation.extend(fee(&raw.liquidation_bps).map(|bps| (venue, bps)));
+            own.insert(venue, (fee(&raw.maker_bps), fee(&raw.taker_bps)));
         }
+        let text = |(from_ns, maker, taker): &(i64, serde_json::Number, serde_json::Number)| {
+            (*from_ns, maker.to_string(), taker.to_string())
+        };
+        let dated = raw.fees.iter().map(|(venue, rows)| (*venue, rows.iter().map(text).collect())).collect();
         let ns = |key: &str, value: &serde_json::Number| milliseconds(key, &value.to_string());
         let base_latency_ns = ns("base_latency_ms", &raw.base_latency_ms)?;
         let latency = match (raw.latency.as_str(), recorded) {
@@ -129,7 +140,7 @@ impl Settings {
             decision_ns: ns("decision_ms", &raw.decision_ms)?,
             rules: Rules {
                 latency,
-                fees: Fees::new(&fees)?,
+                fees: Fees::new(&dated, &own)?.with_liquidation(&liquidation)?,
                 queue: QueueModel::from_name(&raw.queue)?,
                 exchange,
                 report_rule,

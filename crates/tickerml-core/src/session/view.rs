@@ -2,7 +2,7 @@
 use crate::event::BookState;
 use crate::feature::{DEPTH, FEATURES, Top};
 use crate::market::{Gap, Line};
-use crate::sim::{Order, Report};
+use crate::sim::{Order, Report, Settlement};
 use crate::units::UNDEF_PX;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,8 @@ pub struct View {
     pub reports: Vec<Report>,
     /// Gaps that opened or closed since the view before.
     pub gaps: Vec<Gap>,
+    /// Funding that was settled, or could not be, since the view before.
+    pub funding: Vec<Settlement>,
 }
 
 impl View {
@@ -108,6 +110,7 @@ impl View {
             orders: Vec::new(),
             reports: Vec::new(),
             gaps: Vec::new(),
+            funding: Vec::new(),
         }
     }
 }

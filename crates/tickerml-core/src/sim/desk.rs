@@ -1,15 +1,16 @@
 //! Our orders, and what passes between us and the simulated venues: requests out, reports back.
 use super::clock::ClockKind;
 use super::fee::Fees;
+use super::funding::Move;
 use super::latency::Latency;
 use super::marks::Quote;
-use super::order::{Fill, Known, Order, Reason, Report, ReportKind, Side};
+use super::order::{Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
 use super::queue::QueueModel;
 use super::rate::Rates;
 use super::wire::Wire;
 use crate::instrument::Instrument;
-use crate::units::notional;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Whose rules an order meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub(super) struct Desk {
     pub orders: Vec<Order>,
     /// What is held at the venues, by instrument, scaled.
     pub positions: Vec<i64>,
+    /// Executions of late.
+    pub moves: VecDeque<Move>,
     pub rates: Rates,
     /// Reports under way to us.
     pub reports: Wire<Report>,
@@ -139,9 +142,14 @@ impl Desk {
         let (instrument, bought) = (order.instrument, qty * order.side.sign());
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
-        let mut report = news(order, kind, Reason::None, moment.pos);
-        let money = notional(px, qty, i.price_precision, i.qty_precision)
-            .expect("the notional of an order was computed when it arrived");
+        let forced = order.kind == OrderKind::Liquidation;
+        let reason = if forced { Reason::Liquidation } else { Reason::None };
+        let mut report = news(order, kind, reason, moment.pos);
+        let fees = &self.rules.fees;
+        let fee = match self.rules.exchange {
+            Exchange::Shared => fees.of(i, order.side, (maker, forced), (px, qty), moment.at_ns),
+            Exchange::NoPartial | Exchange::Partial => fees.of_peer(i, maker, (px, qty), moment.at_ns),
+        };
         report.fill = Some(Fill {
             order_id: order.id,
             tag: order.tag,
@@ -150,7 +158,8 @@ impl Desk {
             px,
             qty,
             maker,
-            fee_e18: self.rules.fees.fee_e18(i.venue, maker, money),
+            fee_e18: fee.amount_e18,
+            fee_in_base: fee.in_base,
             ts_event_ns: moment.at_ns,
             ts_recv_ns: 0,
             ahead_qty: if maker { order.ahead_at_fill } else { 0 },
@@ -159,6 +168,7 @@ impl Desk {
         });
         order.resting &= !done;
         self.moved(instrument, bought);
+        self.remember(instrument, bought, moment.at_ns);
         self.send(report, moment, i);
         done
     }

@@ -17,6 +17,9 @@ pub enum OrderKind {
     Ioc = 4,
     /// Takes its whole quantity at its price or better, or expires.
     Fok = 6,
+    /// The venue closes a position that its margin does not carry: what we have open there is cancelled, and the book is taken at any
+    /// price, for the taker's fee and the liquidation fee. It is at the venue at once and only reduces.
+    Liquidation = 9,
 }
 
 impl OrderKind {
@@ -28,8 +31,14 @@ impl OrderKind {
             3 => OrderKind::Market,
             4 => OrderKind::Ioc,
             6 => OrderKind::Fok,
+            9 => OrderKind::Liquidation,
             _ => return None,
         })
+    }
+
+    /// Takes at any price.
+    pub const fn is_market(self) -> bool {
+        matches!(self, OrderKind::Market | OrderKind::Liquidation)
     }
 }
 
@@ -217,7 +226,7 @@ pub enum Reason {
     Restart = 8,
     /// The rest of an IOC or market order.
     Remainder = 9,
-    /// Inverse contracts are not simulated.
+    /// The venue has no such order: reduce-only on spot, or at all in hftbacktest.
     Unsupported = 10,
     /// Price not above zero.
     Price = 11,
@@ -233,6 +242,8 @@ pub enum Reason {
     OrderRate = 16,
     /// It would have traded with another order of ours.
     SelfTrade = 17,
+    /// Margin below maintenance: the venue closes the position and cancels what is open.
+    Liquidation = 18,
 }
 
 impl Reason {
@@ -257,6 +268,7 @@ impl Reason {
             Reason::AmendBelowFilled => "amend_below_filled",
             Reason::OrderRate => "order_rate",
             Reason::SelfTrade => "self_trade",
+            Reason::Liquidation => "liquidation",
         }
     }
 }
@@ -278,8 +290,10 @@ pub struct Fill {
     pub qty: i64,
     /// True where we waited.
     pub maker: bool,
-    /// Fee in the quote currency x 10^18; above zero is paid.
+    /// Amount of the asset in which the fee is taken x 10^18; above zero is paid.
     pub fee_e18: i128,
+    /// That is the base currency, else the quote.
+    pub fee_in_base: bool,
     /// When it happened at the venue, corrected to our clock, ns.
     pub ts_event_ns: i64,
     /// When its report reached us, ns.

@@ -58,10 +58,15 @@ impl Sim {
             },
         };
         let Some(line) = lines.get(usize::from(instrument)) else { return id };
-        match self.desk.rules.latency.entry(line.instrument.venue, instrument, sent_ns) {
+        let forced = matches!(request, Request::New { kind: OrderKind::Liquidation, .. });
+        let entry = match forced {
+            true => Entry::Arrives(0),
+            false => self.desk.rules.latency.entry(line.instrument.venue, instrument, sent_ns),
+        };
+        match entry {
             Entry::Arrives(entry_ns) => {
                 let at_ns = self.at(instrument).stand.arrival_ns(sent_ns.saturating_add(entry_ns));
-                let too_many = self.is_one_too_many(&asked, line.instrument.venue, at_ns);
+                let too_many = !forced && self.is_one_too_many(&asked, line.instrument.venue, at_ns);
                 let venue = self.at(instrument);
                 if !venue.stand.is_awake() {
                     venue.wake(line);
@@ -121,7 +126,7 @@ fn made(
         instrument,
         kind,
         side,
-        reduce_only,
+        reduce_only: reduce_only || kind == OrderKind::Liquidation,
         px,
         qty,
         leaves: qty,

@@ -105,7 +105,7 @@ impl Stand {
         let opposite = self.opposite(order.side);
         let waits = matches!(order.kind, OrderKind::Limit | OrderKind::PostOnly);
         let sign = order.side.sign();
-        let takes = opposite != UNDEF_PX && (order.kind == OrderKind::Market || order.px * sign >= opposite * sign);
+        let takes = opposite != UNDEF_PX && (order.kind.is_market() || order.px * sign >= opposite * sign);
         let meets_own = self.meets_own(order.side, order.kind, order.venue_px);
         let refused = refusal(order, opposite, i)
             .or((order.reduce_only && i.kind == Kind::Spot).then_some(Reason::Unsupported))
@@ -140,7 +140,7 @@ impl Stand {
     pub(super) fn take_at_once(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &desk.orders[at];
         let (want, of) = (desk.room(at), order.side.opposite());
-        let limit = (order.kind != OrderKind::Market).then_some(order.venue_px);
+        let limit = (!order.kind.is_market()).then_some(order.venue_px);
         let all = (order.kind == OrderKind::Fok).then_some(order.venue_leaves);
         let before = all.map(|all| (all, self.consumed.clone()));
         let met = self.take(of, limit, want, moment, i);

@@ -13,7 +13,7 @@ use super::touch::Touch;
 use crate::book::Book;
 use crate::event::{BookState, Message, Row, RowKind, flag};
 use crate::instrument::{Instrument, Kind};
-use crate::units::{UNDEF_PX, notional, parse_money, to_f64};
+use crate::units::{POW10, UNDEF_PX, notional, parse_money, to_f64};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -213,6 +213,14 @@ impl Stand {
             (Asked::Amend { .. }, Some(at)) if sent.too_many && desk.orders[at].resting => {
                 desk.report(at, ReportKind::AmendRejected, Reason::OrderRate, moment, i);
             }
+            (Asked::New, Some(at)) if desk.orders[at].kind == OrderKind::Liquidation => {
+                for open in 0..desk.orders.len() {
+                    if desk.orders[open].resting && desk.orders[open].instrument == self.index {
+                        self.end(open, ReportKind::Cancelled, Reason::Liquidation, desk, moment, i);
+                    }
+                }
+                self.place(at, desk, moment, i);
+            }
             (Asked::New, Some(at)) => match desk.rules.exchange {
                 Exchange::Shared => self.place(at, desk, moment, i),
                 Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
@@ -321,10 +329,7 @@ impl Stand {
 
 /// Why a venue would refuse an order, whatever its book says: the instrument's own rules.
 pub(super) fn refusal(order: &Order, opposite: i64, i: &Instrument) -> Option<Reason> {
-    if i.kind == Kind::Inverse {
-        return Some(Reason::Unsupported);
-    }
-    let priced = order.kind != OrderKind::Market;
+    let priced = !order.kind.is_market();
     let (px, qty) = (order.venue_px, order.venue_qty);
     if qty <= 0 || qty % i.lot != 0 {
         return Some(Reason::Lot);
@@ -339,11 +344,22 @@ pub(super) fn refusal(order: &Order, opposite: i64, i: &Instrument) -> Option<Re
         return Some(Reason::NoLiquidity);
     }
     let px = if priced { px } else { opposite };
-    let least = parse_money(&i.min_notional).unwrap_or(0);
-    match notional(px, qty, i.price_precision, i.qty_precision) {
+    let least = if order.kind == OrderKind::Liquidation { 0 } else { parse_money(&i.min_notional).unwrap_or(0) };
+    match worth(px, qty, i) {
         Ok(money) if money >= least => None,
         Ok(_) => Some(Reason::MinNotional),
         Err(_) => Some(Reason::Lot),
+    }
+}
+
+/// Worth in the quote currency, 10^-18: of inverse contracts their size, whatever the price.
+fn worth(px: i64, qty: i64, i: &Instrument) -> crate::error::Result<i128> {
+    match i.kind {
+        Kind::Inverse => {
+            let size_e18 = parse_money(&i.contract_size)?;
+            Ok(i128::from(qty) * size_e18 / i128::from(POW10[usize::from(i.qty_precision)]))
+        }
+        _ => notional(px, qty, i.price_precision, i.qty_precision),
     }
 }
 
