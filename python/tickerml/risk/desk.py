@@ -224,6 +224,7 @@ class Desk:
         self._view = view
         self._portfolio = portfolio
         self._lines: dict[int, Line] = {}
+        self._balances: dict[str, int] = {}
         self._amended: set[int] = set()
         limit, equity = keeper.limits.position_frac_max, portfolio.equity_e18
         self._worth_max = limit.numerator * equity // limit.denominator
@@ -368,7 +369,9 @@ class Desk:
             if asked is None:
                 return Reason.LEVERAGE, f"worth {_show(amount)} {currency} is beyond the venue's largest tier"
             needed += asked
-        there = margin.balance(currency, self._view, self._portfolio)
+        there = self._balances.get(currency)
+        if there is None:
+            there = self._balances[currency] = margin.balance(currency, self._view, self._portfolio)
         if needed > there:
             return Reason.LEVERAGE, f"asks for {_show(needed)} {currency} of margin, there are {_show(there)}"
         return None

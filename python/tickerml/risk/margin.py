@@ -68,6 +68,10 @@ class Contract:
         self.currency = info.base if self.inverse else info.quote
         self._size, self._qty_one = info.contract_size_e18, POW10[info.qty_precision]
         self._tiers = tuple(tiers)
+        # Those in force from a time on to another, and of each what it asks to open with: (worth_max, part, of).
+        self._from_ns = self._to_ns = 0
+        self._now: Sequence[Tier] = ()
+        self._asked: Sequence[tuple[int, int, int]] = ()
 
     def worth(self, qty: int, px_e8: int) -> int:
         """Signed worth of a quantity at a price x 10^8, 10^-18 of the currency it settles in; below zero when long in
@@ -83,8 +87,14 @@ class Contract:
 
     def tiers(self, ts_ns: int) -> Sequence[Tier]:
         """Those in force."""
-        since = max((tier.from_ns for tier in self._tiers if tier.from_ns <= ts_ns), default=None)
-        return [tier for tier in self._tiers if tier.from_ns == since]
+        if not self._from_ns <= ts_ns < self._to_ns:
+            since = max((tier.from_ns for tier in self._tiers if tier.from_ns <= ts_ns), default=-(2**63))
+            self._from_ns = since
+            self._to_ns = min((tier.from_ns for tier in self._tiers if tier.from_ns > ts_ns), default=2**63)
+            self._now = [tier for tier in self._tiers if tier.from_ns == since]
+            leverages = ((tier.worth_max_e18, tier.leverage_max) for tier in self._now)
+            self._asked = [(most, leverage.denominator, leverage.numerator) for most, leverage in leverages]
+        return self._now
 
     def maintenance(self, worth: int, ts_ns: int) -> int:
         """Maintenance margin: each part of the worth at the rate of its own tier, as Binance's `cum` makes it."""
@@ -101,13 +111,12 @@ class Contract:
         """Margin that a position of this worth is opened with; None beyond the largest tier."""
         if not worth:
             return 0
-        tiers = self.tiers(ts_ns)
-        if not tiers:
+        if not self.tiers(ts_ns):
             return worth
-        tier = next((tier for tier in tiers if worth <= tier.worth_max_e18), None)
-        if tier is None:
-            return None
-        return -(-worth * tier.leverage_max.denominator // tier.leverage_max.numerator)
+        for most, part, of in self._asked:
+            if worth <= most:
+                return -(-worth * part // of)
+        return None
 
 
 class Margin:
