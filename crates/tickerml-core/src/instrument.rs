@@ -196,13 +196,15 @@ pub fn parse_id(id: &str) -> Result<(Venue, String)> {
 
 fn step(key: &str, text: &str) -> Result<(u8, i64)> {
     let bad = |reason: &str| Error::BadSetting { key: key.to_owned(), reason: format!("{text:?} {reason}") };
-    let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
-    let decimals = trimmed.split_once('.').map_or(0, |(_, rest)| rest.len());
+    let decimals = text.split_once('.').map_or(0, |(_, rest)| rest.trim_end_matches('0').len());
     if decimals >= POW10.len() {
         return Err(bad("has more than 18 decimals"));
     }
     let precision = decimals as u8;
-    let value = parse_decimal(trimmed.as_bytes(), precision).map_err(|_| bad("is not a decimal"))?;
+    let value = parse_decimal(text.as_bytes(), precision).map_err(|_| bad("is not a decimal"))?;
+    if text.ends_with('.') {
+        return Err(bad("is not a decimal"));
+    }
     if value <= 0 {
         return Err(bad("must be above zero"));
     }
@@ -238,7 +240,7 @@ mod tests {
         let both = coarser.in_scale_of(&i);
         assert_eq!((both.price_precision, both.tick, both.qty_precision, both.lot), (1, 10, 1, 1));
         assert!(!both.has_scale_of(&i) && i.clone().in_scale_of(&both).has_scale_of(&both));
-        for bad in ["0", "-1", "x", ""] {
+        for bad in ["0", "-1", "x", "", "0.0100000.", "5."] {
             assert!(Instrument::from_steps(Venue::BinanceUsdm, "X", bad, "1", MetadataSource::Given).is_err());
         }
     }

@@ -177,6 +177,13 @@ pub fn snapshot(text: &[u8], scale: Scale) -> Option<(u64, i64, Vec<Row>)> {
     Some((id(top.get("lastUpdateId")?)?, ts, rows))
 }
 
+/// serde_json keeps keys of this name for itself and refuses what is sound JSON: there it is no judge.
+fn is_private(text: &[u8]) -> bool {
+    text.windows(PRIVATE.len()).any(|part| part == PRIVATE)
+}
+
+const PRIVATE: &[u8] = b"$serde_json::private::";
+
 /// Demands that `decode` reads `text` exactly as the oracle does, at every scale, and `head` with them.
 pub fn check_frame(text: &[u8]) {
     for scale in SCALES {
@@ -187,6 +194,9 @@ pub fn check_frame(text: &[u8]) {
 
 /// Demands that `decode` reads `text` at `scale` exactly as the oracle does: the same reading, or refused by both.
 pub fn check_decode(text: &[u8], scale: Scale) {
+    if is_private(text) {
+        return;
+    }
     let marker = Row::new(RowKind::Clear, 1, 2, 0).expect("a small price");
     let mut rows = vec![marker];
     let ours = wire::decode(text, scale, &mut rows);
@@ -205,6 +215,9 @@ pub fn check_decode(text: &[u8], scale: Scale) {
 
 /// Demands that `depth_snapshot` reads `text` exactly as the oracle does, at every scale.
 pub fn check_snapshot(text: &[u8]) {
+    if is_private(text) {
+        return;
+    }
     for scale in SCALES {
         let mut rows = Vec::new();
         let ours: Result<(u64, i64), Error> = wire::depth_snapshot(text, scale, &mut rows);
