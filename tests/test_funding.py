@@ -142,7 +142,7 @@ HISTORY = RECORDINGS / "funding" / "BTC-USDT_binance_2020-01-01_2024-01-01_fundi
 
 @pytest.mark.skipif(not HISTORY.is_file(), reason="the recordings are not here")
 def test_a_history_of_settled_rates_is_enough() -> None:
-    """2 BTC through 29 settlements of 2020 (bought after the first) at a mark of 10,000, told late; stamps are UTC+3."""
+    """2 BTC through 29 settlements of 2020 (bought after the first) at 10,000, told late; stamps are UTC+3."""
     with HISTORY.open(newline="") as file:
         rows = list(itertools.islice(csv.DictReader(file), 30))
     stream, total = [], Fraction(0)
