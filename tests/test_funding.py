@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import math
+import os
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +134,29 @@ def test_a_settlement_within_the_venues_delay_is_told_by_its_last_word() -> None
     stream = [told(-1_000, 10_000, 0.0001), told(14_000, 12_000, 0.0002), later]
     ((at_ms, one),), _, _ = settlements(stream, {-4_000.0: BUY})
     assert (at_ms, one.rate_e12, one.mark_e8) == (16_100, 2 * 10**8, 10_000 * 10**8)
+
+
+RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", Path(__file__).parents[2] / "shared" / "data"))
+HISTORY = RECORDINGS / "funding" / "BTC-USDT_binance_2020-01-01_2024-01-01_funding_history.csv"
+
+
+@pytest.mark.skipif(not HISTORY.is_file(), reason="the recordings are not here")
+def test_a_history_of_settled_rates_is_enough() -> None:
+    """2 BTC through 29 settlements of 2020 (bought after the first) at 10,000, told late; stamps are UTC+3."""
+    with HISTORY.open(newline="") as file:
+        rows = list(itertools.islice(csv.DictReader(file), 30))
+    stream, total = [], Fraction(0)
+    for n, row in enumerate(rows):
+        settled = datetime.fromisoformat(row["Date"]).replace(tzinfo=timezone(timedelta(hours=3)))
+        settle_ms, late_ms = int(settled.timestamp() * 1000), 5_000 + n * 100_000
+        stream.append(told(settle_ms - T_MS + late_ms, 10_000, float(row["Funding Rate"]), settle_ms, SETTLED))
+        stream.append((settle_ms - T_MS + late_ms + 1_000, ((Row.TOUCH, 1, 1, 1),)))
+        total += Fraction(math.floor(-20_000 * Fraction(row["Funding Rate"]) * 10**8), 10**8) if n else 0
+    first, last = stream[0][0], stream[-1][0]
+    seen, portfolio, _ = settlements(stream, {first - 4_500.0: BUY}, from_ms=first - 5_000, to_ms=last + 1_000)
+    assert len(seen) == 29
+    assert Fraction(portfolio._lots[0].funding, MONEY_ONE) == total
+    assert portfolio._lots[0].unknown == 0
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -19,6 +19,7 @@ __all__ = [
     "Events",
     "Feed",
     "Fill",
+    "Funding",
     "Gap",
     "InstrumentInfo",
     "Order",

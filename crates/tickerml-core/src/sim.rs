@@ -94,6 +94,7 @@ impl Sim {
             orders: Vec::new(),
             positions: Vec::new(),
             moves: VecDeque::new(),
+            forgotten_ns: i64::MIN,
             rates: Rates::new(),
             reports: Wire::new(),
             rules,

@@ -252,3 +252,23 @@ impl Line {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::RowKind;
+    use crate::instrument::MetadataSource;
+
+    #[test]
+    fn two_settlement_times_tell_the_interval() {
+        let given = Instrument::from_steps(Venue::BinanceUsdm, "X", "1", "1", MetadataSource::Given).unwrap();
+        let mut line = Line::new(given);
+        let mut interval = |settle_h: i64, more_ms: i64| {
+            line.rated(&Row::new(RowKind::Funding, 5, settle_h * 3_600_000 + more_ms, 0).unwrap());
+            line.instrument.funding_interval_h
+        };
+        let told = [(8, 0), (8, 0), (16, 0), (8, 0), (20, 0), (20, 7), (99, 0)];
+        let found = told.map(|(settle_h, more_ms)| interval(settle_h, more_ms));
+        assert_eq!(found, [None, None, Some(8), Some(8), Some(4), Some(4), Some(4)]);
+    }
+}

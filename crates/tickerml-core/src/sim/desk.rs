@@ -84,6 +84,8 @@ pub(super) struct Desk {
     pub positions: Vec<i64>,
     /// Executions of late.
     pub moves: VecDeque<Move>,
+    /// Time of the last execution that is no longer among them, ns.
+    pub forgotten_ns: i64,
     pub rates: Rates,
     /// Reports under way to us.
     pub reports: Wire<Report>,

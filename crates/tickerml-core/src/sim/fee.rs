@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn spot_buys_pay_in_what_they_receive() {
         let i = instrument(Venue::BinanceSpot, "0.01", "0.00001");
-        let one = (10_000_00, 100_000);
+        let one = (1_000_000, 100_000);
         let fee = fees("10", "10").of(&i, Side::Buy, (false, false), one, 0);
         assert_eq!(fee, Fee { amount_e18: MONEY_ONE / 1000, in_base: true });
         let fee = fees("10", "10").of(&i, Side::Sell, (true, false), one, 0);

@@ -90,7 +90,8 @@ pub(super) struct Move {
 impl Desk {
     /// Remembers an execution.
     pub(super) fn remember(&mut self, instrument: u16, qty: i64, at_ns: i64) {
-        while self.moves.front().is_some_and(|old| old.at_ns < at_ns - MEMORY_NS) {
+        while let Some(old) = self.moves.front().filter(|old| old.at_ns < at_ns - MEMORY_NS) {
+            self.forgotten_ns = old.at_ns;
             self.moves.pop_front();
         }
         self.moves.push_back(Move { instrument, at_ns, qty });
@@ -219,7 +220,7 @@ impl Sim {
         while let Some(due) = plan.due.front().copied().filter(|due| now_ns > ours(due.settle_ms) + reorder_ns) {
             plan.due.pop_front();
             let at_ns = ours(due.settle_ms);
-            let known = now_ns - at_ns < MEMORY_NS - GRACE_NS;
+            let known = at_ns >= self.desk.forgotten_ns;
             let settlement = Settlement {
                 instrument,
                 ts_ns: due.settle_ms * MS,
