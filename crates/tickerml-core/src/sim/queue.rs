@@ -3,10 +3,12 @@
 //! A [`Place`] is an estimate in base units, as floats: ln(1 + x) is not free of scale, so the models need the units that the
 //! market trades in. It becomes lots again at the fill test, [`Place::reached`], and nowhere else.
 mod decrease;
+mod fit;
 mod fitted;
 mod prob;
 mod shadow;
 
+pub use fit::{Observed, QueueFit};
 pub use fitted::{FITTED_KNOTS, Fitted};
 pub use prob::Curve;
 pub use shadow::Shadows;

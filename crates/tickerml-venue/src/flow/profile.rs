@@ -102,7 +102,7 @@ impl Profile {
             order_lots: 15.0,
             order_sigma: 1.2,
             touch_lots: 20.0,
-            take_lots: 12.0,
+            take_lots: 6.0,
             take_sigma: 1.3,
         }
     }

@@ -23,7 +23,7 @@ impl Fitted {
         let bad = |reason: String| Error::BadSetting { key: "queue_share".to_owned(), reason };
         let found: [f64; FITTED_KNOTS] =
             share.try_into().map_err(|_| bad(format!("has {} points, not {FITTED_KNOTS}", share.len())))?;
-        match found.iter().find(|s| !(0.0..=1.0).contains(*s)) {
+        match found.iter().find(|s| !(0.0..=4.0).contains(*s)) {
             Some(wrong) => Err(bad(format!("{wrong} is no share from 0 to 1"))),
             None => Ok(Fitted { share: found }),
         }
