@@ -29,6 +29,7 @@ OTHERS = {
     "__init__.py": "names", "errors.py": "words", "notes.py": "words", "progress.py": "a bar", "layout.py": "lines",
     "screen.py": "the terminal", "signals.py": "STOP is on the tape", "recording.py": "the feed, all on the tape",
     "writing.py": "words", "version.py": "this", "doctor.py": "this machine", "cli": "options",
+    "execution.py": "measures models and decides nothing",
     "config": "values, which have their own hash", "sources": "where files and venues are",
 }  # fmt: skip
 """What cannot change a decision, and why: a new module must be judged before it goes to either list."""

@@ -20,7 +20,7 @@ from tickerml import engine, progress
 from tickerml.cost import Gauge
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
-from tickerml.profiles import causal_only, plenty
+from tickerml.profiles import causal_only, is_insample, plenty
 from tickerml.risk import UNBOUND, Limits, Risk
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks, Tally
@@ -154,7 +154,7 @@ def summary_text(result: dict[str, Any]) -> str:
     rate = result["events"] / result["engine_cpu_s"] if result["engine_cpu_s"] else 0.0
     return "\n".join(
         [
-            f"policy     {result['policy']}",
+            f"policy     {result['policy']}" + ("   IN SAMPLE: fitted on this data" if result.get("insample") else ""),
             f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
             f"refused {result['refused']}",
             f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {result['funding_quote']}",
@@ -175,6 +175,7 @@ def replay(
     batch_events: int,
     allow_damage: bool,
     outputs: Outputs,
+    allow_insample: bool = False,
 ) -> dict[str, Any]:
     """Runs a tape again with the configuration that is on it; `policy` and `sets` override and are echoed.
 
@@ -183,18 +184,28 @@ def replay(
     load : `config.load` with the user's folder already given.
     """
     from tickerml.sources.recorded import recorded_config, tape_session
+    from tickerml.sources.tapes import span as tape_span
 
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     causal_only(config, "replay")
+    insample = is_insample(
+        config, tape_span(tape) if config.execution.queue == "fitted" else None, allowed=allow_insample
+    )
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
     traded = desk(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
-    return finish(session, traded, _overrides(policy, sets))
+    return {**finish(session, traded, _overrides(policy, sets)), **({"insample": True} if insample else {})}
 
 
 def backtest(
-    files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs, profile: str | None = None
+    files: Sequence[Path],
+    loaded: Loaded,
+    *,
+    batch_events: int,
+    outputs: Outputs,
+    profile: str | None = None,
+    allow_insample: bool = False,
 ) -> dict[str, Any]:
     """Runs event files."""
     from tickerml.sources.recorded import load_events
@@ -203,7 +214,14 @@ def backtest(
         return _files(outputs, instruments, loaded.config)
 
     events = load_events(files)
-    return backtest_events(events, loaded.config, batch_events=batch_events, sinks=sinks, profile=profile)
+    return backtest_events(
+        events,
+        loaded.config,
+        batch_events=batch_events,
+        sinks=sinks,
+        profile=profile,
+        allow_insample=allow_insample,
+    )
 
 
 def backtest_events(
@@ -214,6 +232,7 @@ def backtest_events(
     sinks: Callable[[Sequence[Any]], Sequence[Sink]],
     profile: str | None = None,
     carry: str | None = None,
+    allow_insample: bool = False,
 ) -> dict[str, Any]:
     """Runs event files that are in memory.
 
@@ -224,6 +243,7 @@ def backtest_events(
     """
     from tickerml.sources.recorded import event_session
 
+    insample = is_insample(config, events.rows.span, allowed=allow_insample)
     session = event_session(events, config, batch_events=batch_events)
     made = sinks(session.instruments)
     with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
@@ -235,6 +255,7 @@ def backtest_events(
         "events": events.events,
         "rows": rows,
         "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0,
+        **({"insample": True} if insample else {}),
     }
 
 

@@ -11,6 +11,7 @@ mod sample;
 mod session;
 mod survey;
 mod tape;
+mod truth;
 mod venue;
 mod view;
 
@@ -42,5 +43,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     session::register(m)?;
     survey::register(m)?;
     tape::register(m)?;
+    truth::register(m)?;
     venue::register(m)
 }

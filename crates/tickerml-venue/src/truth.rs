@@ -91,3 +91,69 @@ pub fn run(asked: &Asked) -> Result<Report> {
     let money = if asked.grid { grid::compare(asked, &models)? } else { Vec::new() };
     Ok(score::score(asked, &models, &trials, &money))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Side;
+    use market::Market;
+    use reader::Reader;
+
+    fn asked(law: CancelLaw) -> Asked {
+        let law = serde_json::to_string(&law).unwrap();
+        Asked::from_json(&format!(r#"{{"law":{law},"regime":"calm","orders":150,"seed":3}}"#)).unwrap()
+    }
+
+    #[test]
+    fn the_flow_never_sees_a_phantom() {
+        let [mut with, mut without] = [(); 2].map(|()| Market::open(CancelLaw::Uniform, Regime::Volatile, 4));
+        let (mut fills, mut none) = (Vec::new(), Vec::new());
+        for n in 0..20_000 {
+            assert_eq!(with.step(&mut fills), without.step(&mut none));
+            let (side, other) = if n % 2 == 0 { (Side::Bid, Side::Ask) } else { (Side::Ask, Side::Bid) };
+            if let (Some(px), Some(_)) = (with.engine.best(side), with.engine.best(other)) {
+                with.engine.place_phantom(n, side, px);
+            }
+        }
+        assert!(fills.len() > 1_000 && none.is_empty());
+    }
+
+    #[test]
+    fn one_seed_gives_one_table_and_another_another() {
+        let mut asked = asked(CancelLaw::HeadHeavy);
+        asked.grid = true;
+        let first = run(&asked).unwrap();
+        assert_eq!(first, run(&asked).unwrap());
+        asked.seed = 4;
+        assert_ne!(first, run(&asked).unwrap());
+        assert!(first.orders + first.refused == 150 && first.models.len() == MODELS.len());
+    }
+
+    /// The shadows of the order that is last to be met are the runs of the two models.
+    #[test]
+    fn the_early_shadow_is_the_early_model() {
+        let asked = asked(CancelLaw::Uniform);
+        let trials = trial::follow(&asked, &["risk_averse", "early", "prob_power:3"]).unwrap();
+        let (mut met, mut same) = (0, 0);
+        for t in trials.iter().filter(|t| !t.refused) {
+            assert!(t.early_ns <= t.models_ns[1] && t.models_ns[2] <= t.models_ns[0], "{t:?}");
+            met += usize::from(t.models_ns[1] != trial::NEVER);
+            same += usize::from(t.models_ns[1] != trial::NEVER && t.early_ns == t.models_ns[1]);
+        }
+        assert!(met > 80 && same == met, "{same} of {met}");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_names_its_key() {
+        for (text, key) in [
+            (r#"{"law":"uniform","regime":"calm","orders":0,"seed":1}"#, "orders"),
+            (r#"{"law":"uniform","regime":"calm","orders":9,"seed":1,"horizon_s":0}"#, "horizon_s"),
+            (r#"{"law":"uniform","regime":"calm","orders":9,"seed":1,"queue_share":[1]}"#, "queue_share"),
+            (r#"{"law":"odd","regime":"calm","orders":9,"seed":1}"#, "truth"),
+        ] {
+            let error = Asked::from_json(text).map(|_| ()).unwrap_err().to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+        assert!(Reader::new(&asked(CancelLaw::Uniform), "lucky").is_err());
+    }
+}
