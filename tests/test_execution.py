@@ -1,15 +1,22 @@
 """How right the fills are: the commands, the measured curve, and what may not be judged by its own data."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from commands import cli
+from commands import COMMAND, WAIT_S, environment
 from test_l3 import recording
-
 from tickerml import execution
 
 LAWS = ("uniform", "tail_heavy", "head_heavy", "size_proportional")
+
+
+def cli(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command run to its end."""
+    return subprocess.run(
+        [*COMMAND, *words], capture_output=True, text=True, check=False, env=environment(), timeout=WAIT_S
+    )
 
 
 def test_the_measured_curve_is_no_worse_than_the_best_fixed_model_out_of_sample() -> None:
@@ -30,7 +37,7 @@ def test_the_measured_curve_is_no_worse_than_the_best_fixed_model_out_of_sample(
 def test_one_seed_prints_one_table() -> None:
     asked = ("execution", "truth", "--law", "tail_heavy", "--orders", "200", "--fit-orders", "400", "--seed", "7")
     first, again = cli(*asked, "--json"), cli(*asked, "--json")
-    assert first.exit_code == 0
+    assert first.returncode == 0
     assert first.stdout == again.stdout
     (table,) = json.loads(first.stdout)["tables"]
     assert [row["model"] for row in table["models"]][-2:] == ["prob_power3:3", "fitted"]
@@ -44,14 +51,14 @@ def test_one_seed_prints_one_table() -> None:
 def test_a_curve_is_written_whole_and_not_judged_by_its_own_market(tmp_path: Path) -> None:
     curve = tmp_path / "curve.json"
     made = cli("execution", "fit", "-o", str(curve), "--law", "uniform", "--orders", "300", "--seed", "5", "--json")
-    assert made.exit_code == 0
+    assert made.returncode == 0
     written = json.loads(curve.read_text())
     assert written["share"] == sorted(written["share"])
     assert written["fit_end_ns"] > 0
     assert json.loads(made.stdout)["observations"] == written["observations"] > 100
     asked = ("execution", "truth", "--law", "uniform", "--orders", "100", "--no-grid", "--curve", str(curve))
     refused = cli(*asked, "--seed", "5")
-    assert refused.exit_code == 4
+    assert refused.returncode == 4
     assert "was measured on this market" in refused.stderr
     marked = cli(*asked, "--seed", "5", "--allow-insample", "--json")
     assert json.loads(marked.stdout)["tables"][0]["insample"] is True
@@ -76,7 +83,7 @@ def test_a_curve_that_cannot_be_read_is_one_line(tmp_path: Path, text: str | Non
         ("config", "check", "--config", str(_config(tmp_path, curve))),
     ):
         ended = cli(*command)
-        assert ended.exit_code == 4
+        assert ended.returncode == 4
         assert what in ended.stderr
         assert len(ended.stderr.strip().splitlines()) == 1
 
@@ -98,7 +105,7 @@ def test_a_curve_from_order_events(tmp_path: Path) -> None:
 
 def test_options_that_do_not_belong_together(tmp_path: Path) -> None:
     for extra in (["--law", "uniform"], ["--seed", "3"]):
-        assert cli("execution", "fit", "x.log", "-o", str(tmp_path / "c"), *extra).exit_code == 2
-    assert cli("execution", "fit", "x.log", "-o", "x.log").exit_code == 2
-    assert cli("execution", "fit", str(tmp_path / "none.log"), "-o", str(tmp_path / "c")).exit_code == 3
+        assert cli("execution", "fit", "x.log", "-o", str(tmp_path / "c"), *extra).returncode == 2
+    assert cli("execution", "fit", "x.log", "-o", "x.log").returncode == 2
+    assert cli("execution", "fit", str(tmp_path / "none.log"), "-o", str(tmp_path / "c")).returncode == 3
     assert not (tmp_path / "c").exists()

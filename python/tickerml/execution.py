@@ -108,7 +108,7 @@ def _joined(parts: Sequence[dict[str, Any]], sources: list[dict[str, Any]]) -> d
     weights = [part["observations"] / seen for part in parts]
 
     def mean(values: Sequence[float]) -> float:
-        return sum(weight * value for weight, value in zip(weights, values, strict=True))
+        return float(sum(weight * value for weight, value in zip(weights, values, strict=True)))
 
     shares = zip(*(part["share"] for part in parts), strict=True)
     return {

@@ -83,11 +83,12 @@ impl L3Book {
         true
     }
 
-    /// An order that rested before the feed began: it stands before all that came since.
+    /// An order that rested before the feed began: where ids grow with time, as Bitstamp's do, its id says before whom.
     pub fn open_before(&mut self, id: u64, side: Side, px: i64, qty: i64) -> bool {
         let opened = self.open(id, side, px, qty);
         if opened && let Some(queue) = self.levels.get_mut(&(side as i8, px)) {
-            queue.orders.rotate_right(1);
+            let place = queue.orders.iter().position(|o| o.0 > id).unwrap_or(queue.orders.len() - 1);
+            queue.orders[place..].rotate_right(1);
         }
         opened
     }
@@ -135,7 +136,8 @@ impl L3Book {
 
     /// Levels of a side, best first: (price, quantity).
     pub fn levels(&self, side: Side) -> Box<dyn Iterator<Item = (i64, i64)> + '_> {
-        let all = self.levels.range((side as i8, i64::MIN)..=(side as i8, i64::MAX)).map(|(key, queue)| (key.1, queue.qty));
+        let all =
+            self.levels.range((side as i8, i64::MIN)..=(side as i8, i64::MAX)).map(|(key, queue)| (key.1, queue.qty));
         if side == Side::Buy { Box::new(all.rev()) } else { Box::new(all) }
     }
 

@@ -77,7 +77,7 @@ impl L3Book {
         L3Book(l3::L3Book::new())
     }
 
-    /// An order goes to the end of its queue; with `before`, one from before the feed goes to its beginning.
+    /// An order goes to the end of its queue; with `before`, one from before the feed goes before greater ids.
     #[pyo3(signature = (order_id, side, px, qty, before = false))]
     fn open(&mut self, order_id: u64, side: i8, px: i64, qty: i64, before: bool) -> PyResult<bool> {
         let side = side_of(side)?;

@@ -23,7 +23,8 @@ use serde::Deserialize;
 use tickerml_core::sim::Fitted;
 
 /// The fixed models that are scored, by the names of contract.md.
-pub const MODELS: [&str; 6] = ["risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3", "prob_power3:3"];
+pub const MODELS: [&str; 6] =
+    ["risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3", "prob_power3:3"];
 
 /// Way of a request to the venue, and of a report back.
 pub(crate) const WAY_NS: i64 = 10_000_000;

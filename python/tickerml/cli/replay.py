@@ -38,7 +38,9 @@ def _engine_options(function: F) -> F:
 
 
 INSAMPLE = click.option(
-    "--allow-insample", is_flag=True, help="Use fitted parameters on the data that they were fitted to; the report says so."
+    "--allow-insample",
+    is_flag=True,
+    help="Use fitted parameters on the data that they were fitted to; the report says so.",
 )
 
 

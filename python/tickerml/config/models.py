@@ -289,7 +289,9 @@ class Execution(Section):
         if value:
             read_curve(Path(value))
         elif not info.data.get("queue_share"):
-            raise ValueError("queue: fitted needs a curve; --set queue_file=PATH, as `tickerml execution fit` writes it")
+            raise ValueError(
+                "queue: fitted needs a curve; --set queue_file=PATH, as `tickerml execution fit` writes it"
+            )
         return value
 
 

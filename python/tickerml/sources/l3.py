@@ -25,8 +25,6 @@ OPEN, FILL, CANCEL = 1, 2, 3
 SCALE = 8
 """Decimals of prices and quantities."""
 
-LOST = "order_{event} of an order that was never created"
-
 
 class L3Row(NamedTuple):
     """What happened to one order: `qty` opened, filled or cancelled; scaled by 10^`SCALE`."""
@@ -38,7 +36,8 @@ class L3Row(NamedTuple):
     px: int
     qty: int
     known: bool
-    """False for an order that rested before the recording began: then `qty` is what is left of it."""
+    """False for an order that rested before the recording began: then how much of it is gone is not known, and `qty` of a
+    fill or cancel is 0."""
 
 
 @dataclass
@@ -47,12 +46,15 @@ class L3Columns:
 
     rows: list[L3Row] = field(default_factory=list)
 
-    def arrays(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[Any, Any, Any, Any, Any, Any]:
         """The columns that `_native.queue_fit_l3` takes."""
         import numpy as np
 
         types = (np.int64, np.uint8, np.uint64, np.int8, np.int64, np.int64)
-        return tuple(np.array([row[n] for row in self.rows], dtype=kind) for n, kind in enumerate(types))
+        ts, kind, ids, side, px, qty = (
+            np.array([row[n] for row in self.rows], dtype=dtype) for n, dtype in enumerate(types)
+        )
+        return ts, kind, ids, side, px, qty
 
 
 def bitstamp_columns(path: Path) -> L3Columns:
@@ -99,16 +101,12 @@ def _rows(ts_ns: int, event: str, order: dict[str, Any], left: dict[int, int]) -
         left[order_id] = qty
         yield L3Row(ts_ns, OPEN, order_id, side, px, qty, True)
         return
-    known = order_id in left
+    known, filled = order_id in left, event == "order_changed" or not qty
     before = left.pop(order_id, qty)
-    gone, filled = before - qty, event == "order_changed" or not qty
-    if event == "order_changed":
+    if known and event == "order_changed":
         left[order_id] = qty
-        if not known:
-            yield L3Row(ts_ns, OPEN, order_id, side, px, qty, False)
-    if event == "order_deleted" and not filled:
-        gone = before
-    yield L3Row(ts_ns, FILL if filled else CANCEL, order_id, side, px, gone if known else qty, known)
+    gone = max(before - qty, 0) if filled else before
+    yield L3Row(ts_ns, FILL if filled else CANCEL, order_id, side, px, gone if known else 0, known)
 
 
 def _scaled(text: str) -> int:

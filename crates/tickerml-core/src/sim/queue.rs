@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn names_are_read_and_mistakes_are_named() {
-        for name in ["risk_averse", "early", "prob_log", "prob_log2", "prob_power:2.5", "prob_power2:3", "prob_power3:3"] {
+        for name in
+            ["risk_averse", "early", "prob_log", "prob_log2", "prob_power:2.5", "prob_power2:3", "prob_power3:3"]
+        {
             assert!(QueueModel::from_name(name).is_ok(), "{name}");
         }
         for name in

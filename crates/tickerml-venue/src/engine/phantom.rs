@@ -58,7 +58,8 @@ impl Phantoms {
         }
         self.swept(side, if side == Side::Ask { px - 1 } else { px + 1 });
         let level = self.levels[side.index()].get(&px);
-        let met: Vec<usize> = level.iter().flat_map(|l| l.iter()).filter(|w| w.entered < head).map(|w| w.number).collect();
+        let met: Vec<usize> =
+            level.iter().flat_map(|l| l.iter()).filter(|w| w.entered < head).map(|w| w.number).collect();
         if !met.is_empty() {
             self.keep(side, px, |w| w.entered >= head);
             self.filled.extend(met);

@@ -38,8 +38,13 @@ pub fn instrument() -> Instrument {
 impl Market {
     /// A market behind its opening.
     pub fn open(law: CancelLaw, regime: Regime, seed: u64) -> Market {
-        let mut flow =
-            Flow::new(Rng::of(seed, "truth market"), Profile::large_tick(), Some(regime), START_TICKS, START_NS - WARM_UP_NS);
+        let mut flow = Flow::new(
+            Rng::of(seed, "truth market"),
+            Profile::large_tick(),
+            Some(regime),
+            START_TICKS,
+            START_NS - WARM_UP_NS,
+        );
         flow.obey(law);
         let mut market = Market {
             engine: Engine::new(),

@@ -4,7 +4,7 @@
 //! what was printed, and by how much the quantity ahead truly shrank beyond it. The share at a place is the sum of the latter over
 //! the sum of the former, so that a model which believes it moves as far as the orders did, on average. Where placements hide
 //! cancels inside one look the share comes out higher than that of the cancels alone: it is what a reader of levels needs.
-use super::fitted::FITTED_KNOTS;
+use super::fitted::{FITTED_KNOTS, SHARE_MAX};
 use serde::{Deserialize, Serialize};
 
 /// An order between two looks; quantities in any one unit.
@@ -79,7 +79,7 @@ impl QueueFit {
             }
             pools.push(pool);
         }
-        pools.iter().flat_map(|p| std::iter::repeat_n((p.0 / p.1).clamp(0.0, 4.0), p.2)).collect()
+        pools.iter().flat_map(|p| std::iter::repeat_n((p.0 / p.1).clamp(0.0, SHARE_MAX), p.2)).collect()
     }
 
     /// Root mean square difference between the curve and each point that was measured, weighted by what shrank there.

@@ -79,7 +79,10 @@ mod tests {
                     }
                     model.on_depth(place, level as f64, now as f64);
                     let shadows = place.shadows;
-                    assert!(shadows.early <= shadows.late && shadows.late.max(0.0) >= place.front, "{seed} {model:?} {place:?}");
+                    assert!(
+                        shadows.early <= shadows.late && shadows.late.max(0.0) >= place.front,
+                        "{seed} {model:?} {place:?}"
+                    );
                     assert!(shadows.early <= place.front.max(0.0) + 1e-9, "{seed} {model:?} {place:?}");
                     assert_eq!(shadows.early_ns == i64::MAX, shadows.early_ns != 7);
                 }
