@@ -273,7 +273,8 @@ def test_settings_have_the_names_of_the_contract(tmp_path: Path) -> None:
         "response_ms": dict.fromkeys(("binance_spot", "binance_us", "binance_usdm", "binance_coinm"), 40),
         "maker_bps": {"binance_spot": 10, "binance_us": 40, "binance_usdm": 2, "binance_coinm": 2},
         "taker_bps": {"binance_spot": 10, "binance_us": 60, "binance_usdm": 5, "binance_coinm": 5},
-        "queue_file": "", "queue_share": [], "queue_fit_end_ns": 0, "toxic_ahead_ratio": 10, "impact_bps": 10, "participation_frac_max": 0.05,
+        "queue_file": "", "queue_share": [], "queue_fit_end_ns": 0,
+        "toxic_ahead_ratio": 10, "impact_bps": 10, "participation_frac_max": 0.05,
         "balance": {"USDT": "10000"}, "depth": 20,
     }  # fmt: skip
     assert build.settings_json(config) == build.canonical(json.loads(build.settings_json(config)))

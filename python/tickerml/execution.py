@@ -145,8 +145,8 @@ def _table(table: dict[str, Any]) -> str:
         f"{table['law']}, {table['regime']}, seed {table['seed']}: {table['orders']} orders, "
         f"{table['filled_frac']:.1%} truly met within {table['horizon_s']} s ({table['refused']} would have taken)"
         + (", IN SAMPLE" if table.get("insample") else ""),
-        f"  {'model':16}{'met':>8}{'Brier':>9}{'over best':>18}{'time off, s':>13}{'too late, s':>13}{'calibration':>13}"
-        + (f"{'grid, half ticks':>24}" if table["models"][0].get("grid") else ""),
+        f"  {'model':16}{'met':>8}{'Brier':>9}{'over best':>18}{'time off, s':>13}{'too late, s':>13}"
+        f"{'calibration':>13}" + (f"{'grid, half ticks':>24}" if table["models"][0].get("grid") else ""),
     ]
     for row in table["models"]:
         over = f"{row['brier_over_best']:+.4f} +- {row['brier_over_best_se']:.4f}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from tickerml.sources.recorded import EventRows
 
 __all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
+
+BAND = (("late", "risk_averse"), ("early", "early"))
+"""Ends of the band and their queue models: no cancel was ahead of an order, every cancel was."""
+
+BAND_KEYS = ("pnl_quote", "fees_quote", "fills", "orders", "max_drawdown_frac", "digest")
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,11 @@ def summary_text(result: dict[str, Any]) -> str:
             f"refused {result['refused']}",
             f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {result['funding_quote']}",
             f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
+            *(
+                f"{name:10} P&L {end['pnl_quote']}   fills {end['fills']}   "
+                f"(if {'no' if name == 'late' else 'every'} cancel was ahead of us)"
+                for name, end in result.get("band", {}).items()
+            ),
             *costs_text(result["costs"]),
             f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
             f"digest     {result['digest']}",
@@ -206,15 +216,22 @@ def backtest(
     outputs: Outputs,
     profile: str | None = None,
     allow_insample: bool = False,
+    band: Mapping[str, Loaded] | None = None,
 ) -> dict[str, Any]:
-    """Runs event files."""
+    """Runs event files.
+
+    Parameters
+    ----------
+    band : the same configuration with the queue models of `BAND`: each is a whole run of its own, and the result has
+        their keys under `band`.
+    """
     from tickerml.sources.recorded import load_events
 
     def sinks(instruments: Sequence[Any]) -> list[Sink]:
         return _files(outputs, instruments, loaded.config)
 
     events = load_events(files)
-    return backtest_events(
+    result = backtest_events(
         events,
         loaded.config,
         batch_events=batch_events,
@@ -222,6 +239,13 @@ def backtest(
         profile=profile,
         allow_insample=allow_insample,
     )
+    if band:
+        ends = {
+            name: backtest_events(events, end.config, batch_events=batch_events, sinks=lambda _: (), profile=profile)
+            for name, end in band.items()
+        }
+        result["band"] = {name: {key: end[key] for key in BAND_KEYS} for name, end in ends.items()}
+    return result
 
 
 def backtest_events(

@@ -210,8 +210,8 @@ class InstrumentInfo(Protocol):
 class Order(Protocol):
     """An own order that is open or on its way: state is pending, resting, amending or cancelling.
 
-    `ahead_qty` is the queue model's estimate of what stands ahead; `ahead_late_qty` and `ahead_early_qty` are the same if
-    no cancel was ahead, and if every cancel was. All three are -1 where nobody knows.
+    `ahead_qty` is the queue model's estimate of what stands ahead; `ahead_late_qty` and `ahead_early_qty` are the same
+    if no cancel was ahead, and if every cancel was. All three are -1 where nobody knows.
     """
 
     @property

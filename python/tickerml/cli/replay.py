@@ -88,6 +88,9 @@ def replay(
 @click.option("--policy", required=True, help="hold, imbalance or grid.")
 @click.option("--profile", type=click.Choice(["hftbacktest"]), help="Its rules, for comparison.")
 @INSAMPLE
+@click.option(
+    "--band", is_flag=True, help="Two more whole runs bound P&L: no cancel was ahead of us, and every one was."
+)
 @click.option("--sweep", type=click.Path(path_type=Path), metavar="FILE", help="Try every setting of this YAML file.")
 @click.option(
     "-o",
@@ -105,6 +108,7 @@ def backtest(
     policy: str,
     profile: str | None,
     allow_insample: bool,
+    band: bool,
     sweep: Path | None,
     output: Path | None,
     workers: int | None,
@@ -122,6 +126,10 @@ def backtest(
         raise click.UsageError("-o and --workers belong to --sweep FILE")
     if sweep is not None and (fills or orders):
         raise click.UsageError("--fills and --orders are of one backtest; a sweep writes one row a setting")
+    if sweep is not None and band:
+        raise click.UsageError(
+            "--band is of one backtest; put queue: [risk_averse, early] into the sweep's file instead"
+        )
     given = globals_of()
     fixed = [key for key, _ in sets]
     sets = (*PROFILES.get(profile or "", ()), *sets)
@@ -138,7 +146,13 @@ def backtest(
     outputs = _outputs(fills, orders, *files)
     loaded = given.load(policy, sets)
     result = runner.backtest(
-        files, loaded, profile=profile, batch_events=batch_events, outputs=outputs, allow_insample=allow_insample
+        files,
+        loaded,
+        profile=profile,
+        batch_events=batch_events,
+        outputs=outputs,
+        allow_insample=allow_insample,
+        band={name: given.load(policy, (*sets, ("queue", queue))) for name, queue in runner.BAND} if band else {},
     )
     emit(result, lambda: runner.summary_text(result))
 

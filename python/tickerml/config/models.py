@@ -101,8 +101,8 @@ def _queue(value: str) -> str:
         return value
     if value == "fifo":
         raise ValueError(
-            "fifo needs a feed that names every order, and tapes and event files hold price levels; write fitted with a "
-            "curve that `tickerml execution fit` measured on such a feed"
+            "fifo needs a feed that names every order, and tapes and event files hold price levels; write fitted with "
+            "a curve that `tickerml execution fit` measured on such a feed"
         )
     if family in ("prob_power", "prob_power2", "prob_power3"):
         if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", exponent) and float(exponent) > 0:

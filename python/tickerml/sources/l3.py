@@ -1,6 +1,6 @@
 """Order-by-order recordings: the events that an order book with true queues is made of.
 
-Bitstamp: one ``<recv_ms> <event> <json>`` a line, plain, .gz or .xz, with order_created, order_changed and order_deleted.
+Bitstamp: one ``<recv_ms> <event> <json>`` a line, plain, .gz or .xz: order_created, order_changed, order_deleted.
 An order that shrinks, or ends with nothing left, was executed; one that ends with something left was cancelled. The
 feed has no snapshot: what rested before it began is not known, and is passed over.
 """
@@ -36,8 +36,8 @@ class L3Row(NamedTuple):
     px: int
     qty: int
     known: bool
-    """False for an order that rested before the recording began: then how much of it is gone is not known, and `qty` of a
-    fill or cancel is 0."""
+    """False for an order that rested before the recording began: then how much of it is gone is not known, and `qty`
+    of a fill or cancel is 0."""
 
 
 @dataclass

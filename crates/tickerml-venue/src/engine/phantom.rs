@@ -137,7 +137,7 @@ mod tests {
                     ids.push(with.limit(side, px, qty, &mut a));
                     without.limit(side, px, qty, &mut b);
                 }
-                if with.best(side.other()).is_none_or(|best| super::super::crosses(side, px, best) == false) {
+                if with.best(side.other()).is_none_or(|best| !super::super::crosses(side, px, best)) {
                     with.place_phantom(n, side, px);
                     waiting.push((n, side, px, with.last_id));
                 }

@@ -172,10 +172,13 @@ impl Grid {
     }
 }
 
+/// When a request arrives, the order, and its side and price; none for a cancel.
+type Sent = (i64, u64, Option<(Side, i64)>);
+
 /// The venue's own answers: phantoms in its queues, requests and reports under way.
 #[derive(Default)]
 struct Truth {
-    sent: VecDeque<(i64, u64, Option<(Side, i64)>)>,
+    sent: VecDeque<Sent>,
     resting: BTreeMap<u64, (Side, i64)>,
     reports: VecDeque<(i64, u64, News)>,
     last_id: u64,
