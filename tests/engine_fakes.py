@@ -58,6 +58,8 @@ class FakeOrder:
     tag: int = 0
     leaves: int = 1
     ahead_qty: int = 0
+    ahead_late_qty: int = 0
+    ahead_early_qty: int = 0
     reduce_only: bool = False
 
 

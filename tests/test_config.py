@@ -283,6 +283,7 @@ def test_settings_have_the_names_of_the_contract(tmp_path: Path) -> None:
             "binance_usdm": [[day_ns("2019-09-01"), 2, 5]], "binance_coinm": [[day_ns("2020-08-01"), 2, 5]],
         },
         "liquidation_bps": {"binance_spot": 0, "binance_us": 0, "binance_usdm": 125, "binance_coinm": 150},
+        "queue_file": "", "queue_share": [], "queue_fit_end_ns": 0,
         "toxic_ahead_ratio": 10, "impact_bps": 10, "participation_frac_max": 0.05,
         "balance": {"USDT": "10000"}, "depth": 20,
     }  # fmt: skip

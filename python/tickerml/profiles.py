@@ -11,7 +11,7 @@ from tickerml.errors import ConfigError
 if TYPE_CHECKING:
     from tickerml.config.models import Config
 
-__all__ = ["PROFILES", "causal_only", "plenty"]
+__all__ = ["PROFILES", "causal_only", "is_insample", "plenty"]
 
 PROFILES: dict[str, tuple[tuple[str, str], ...]] = {
     "hftbacktest": (
@@ -56,3 +56,31 @@ def causal_only(config: Config, command: str) -> None:
 def plenty(instruments: Sequence[Any]) -> dict[str, Decimal]:
     """A balance that does not bind, in every currency of the instruments."""
     return dict.fromkeys([c for i in instruments for c in (i.base, i.quote)], PLENTY)
+
+
+def is_insample(config: Config, span: tuple[int, int] | None, *, allowed: bool) -> bool:
+    """Whether what is fitted in a configuration has seen the data that it is used on.
+
+    Parameters
+    ----------
+    span : stamps of the first and the last event, ns; None without one.
+    allowed : the user knows.
+
+    Raises
+    ------
+    ConfigError
+        Where it has and that is not allowed.
+    """
+    from tickerml.config.build import settings
+
+    end_ns = settings(config)["queue_fit_end_ns"] if config.execution.queue == "fitted" else 0
+    if span is None or span[0] >= end_ns:
+        return False
+    if not allowed:
+        raise ConfigError(
+            [
+                f"queue: fitted was fitted on data up to {end_ns} ns, and these events begin at {span[0]} ns; use "
+                "later events, fit on earlier ones, or give --allow-insample, which marks the report"
+            ]
+        )
+    return True

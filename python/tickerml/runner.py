@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,7 +22,7 @@ from tickerml.config.build import day_ns
 from tickerml.cost import Gauge
 from tickerml.policy import make_policy
 from tickerml.portfolio import Portfolio
-from tickerml.profiles import causal_only, plenty
+from tickerml.profiles import causal_only, is_insample, plenty
 from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from tickerml.sources.recorded import EventRows
 
 __all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
+
+BAND = (("late", "risk_averse"), ("early", "early"))
+"""Ends of the band and their queue models: no cancel was ahead of an order, every cancel was."""
+
+BAND_KEYS = ("pnl_quote", "fees_quote", "fills", "orders", "max_drawdown_frac", "digest")
 
 
 log = logging.getLogger("tickerml.funding")
@@ -167,11 +172,16 @@ def summary_text(result: dict[str, Any]) -> str:
     rate = result["events"] / result["engine_cpu_s"] if result["engine_cpu_s"] else 0.0
     return "\n".join(
         [
-            f"policy     {result['policy']}",
+            f"policy     {result['policy']}" + ("   IN SAMPLE: fitted on this data" if result.get("insample") else ""),
             f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
             f"refused {result['refused']}",
             f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {_funding_text(result)}",
             f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
+            *(
+                f"{name:10} P&L {end['pnl_quote']}   fills {end['fills']}   "
+                f"(if {'no' if name == 'late' else 'every'} cancel was ahead of us)"
+                for name, end in result.get("band", {}).items()
+            ),
             *costs_text(result["costs"]),
             f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
             f"digest     {result['digest']}",
@@ -197,6 +207,7 @@ def replay(
     batch_events: int,
     allow_damage: bool,
     outputs: Outputs,
+    allow_insample: bool = False,
 ) -> dict[str, Any]:
     """Runs a tape again with the configuration that is on it; `policy` and `sets` override and are echoed.
 
@@ -205,27 +216,58 @@ def replay(
     load : `config.load` with the user's folder already given.
     """
     from tickerml.sources.recorded import recorded_config, tape_session
+    from tickerml.sources.tapes import span as tape_span
 
     config = load(policy=policy, sets=sets, recorded=recorded_config(tape)).config
     causal_only(config, "replay")
+    insample = is_insample(
+        config, tape_span(tape) if config.execution.queue == "fitted" else None, allowed=allow_insample
+    )
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
     traded = desk(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
-    return finish(session, traded, _overrides(policy, sets))
+    return {**finish(session, traded, _overrides(policy, sets)), **({"insample": True} if insample else {})}
 
 
 def backtest(
-    files: Sequence[Path], loaded: Loaded, *, batch_events: int, outputs: Outputs, profile: str | None = None
+    files: Sequence[Path],
+    loaded: Loaded,
+    *,
+    batch_events: int,
+    outputs: Outputs,
+    profile: str | None = None,
+    allow_insample: bool = False,
+    band: Mapping[str, Loaded] | None = None,
 ) -> dict[str, Any]:
-    """Runs event files."""
+    """Runs event files.
+
+    Parameters
+    ----------
+    band : the same configuration with the queue models of `BAND`: each is a whole run of its own, and the result has
+        their keys under `band`.
+    """
     from tickerml.sources.recorded import load_events
 
     def sinks(instruments: Sequence[Any]) -> list[Sink]:
         return _files(outputs, instruments, loaded.config)
 
     events = load_events(files)
-    return backtest_events(events, loaded.config, batch_events=batch_events, sinks=sinks, profile=profile)
+    result = backtest_events(
+        events,
+        loaded.config,
+        batch_events=batch_events,
+        sinks=sinks,
+        profile=profile,
+        allow_insample=allow_insample,
+    )
+    if band:
+        ends = {
+            name: backtest_events(events, end.config, batch_events=batch_events, sinks=lambda _: (), profile=profile)
+            for name, end in band.items()
+        }
+        result["band"] = {name: {key: end[key] for key in BAND_KEYS} for name, end in ends.items()}
+    return result
 
 
 def backtest_events(
@@ -236,6 +278,7 @@ def backtest_events(
     sinks: Callable[[Sequence[Any]], Sequence[Sink]],
     profile: str | None = None,
     carry: str | None = None,
+    allow_insample: bool = False,
 ) -> dict[str, Any]:
     """Runs event files that are in memory.
 
@@ -246,6 +289,7 @@ def backtest_events(
     """
     from tickerml.sources.recorded import event_session
 
+    insample = is_insample(config, events.rows.span, allowed=allow_insample)
     session = event_session(events, config, batch_events=batch_events)
     made = sinks(session.instruments)
     with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
@@ -257,6 +301,7 @@ def backtest_events(
         "events": events.events,
         "rows": rows,
         "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0,
+        **({"insample": True} if insample else {}),
     }
 
 

@@ -226,7 +226,11 @@ class InstrumentInfo(Protocol):
 
 
 class Order(Protocol):
-    """An own order that is open or on its way: state is pending, resting, amending or cancelling."""
+    """An own order that is open or on its way: state is pending, resting, amending or cancelling.
+
+    `ahead_qty` is the queue model's estimate of what stands ahead; `ahead_late_qty` and `ahead_early_qty` are the same
+    if no cancel was ahead, and if every cancel was. All three are -1 where nobody knows.
+    """
 
     @property
     def order_id(self) -> int: ...
@@ -248,6 +252,10 @@ class Order(Protocol):
     def state(self) -> str: ...
     @property
     def ahead_qty(self) -> int: ...
+    @property
+    def ahead_late_qty(self) -> int: ...
+    @property
+    def ahead_early_qty(self) -> int: ...
 
 
 class Fill(Protocol):

@@ -17,6 +17,7 @@ pub mod event;
 pub mod event_set;
 pub mod feature;
 pub mod instrument;
+pub mod l3;
 pub mod market;
 pub mod parquet;
 pub mod rng;

@@ -41,7 +41,7 @@ pub use latency::{Entry, Latency, Recorded};
 pub use marks::{Marks, Quote};
 pub use order::{AHEAD_UNKNOWN, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
 pub use prints::Prints;
-pub use queue::{Curve, Place, QueueModel};
+pub use queue::{Curve, FITTED_KNOTS, Fitted, Observed, Place, QueueFit, QueueModel, Shadows};
 pub use request::{AMEND, CANCEL, CANCEL_ALL, Request};
 pub use sample::{Sample, quotes_at};
 pub use sorted::clock_offset_ns;

@@ -12,6 +12,7 @@ mod sample;
 mod session;
 mod survey;
 mod tape;
+mod truth;
 mod venue;
 mod view;
 
@@ -44,5 +45,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     session::register(m)?;
     survey::register(m)?;
     tape::register(m)?;
+    truth::register(m)?;
     venue::register(m)
 }

@@ -19,10 +19,15 @@ pub struct Order {
     reduce_only: bool,
     state: &'static str,
     ahead_qty: i64,
+    /// The same where no cancel was ahead of it.
+    ahead_late_qty: i64,
+    /// The same where every cancel was.
+    ahead_early_qty: i64,
 }
 
 impl From<&sim::Order> for Order {
     fn from(o: &sim::Order) -> Self {
+        let (late, early) = o.shadows_known();
         Order {
             order_id: o.id,
             tag: o.tag,
@@ -39,6 +44,8 @@ impl From<&sim::Order> for Order {
                 Known::Amending => "amending",
             },
             ahead_qty: known_or_less(o.ahead_known()),
+            ahead_late_qty: known_or_less(late),
+            ahead_early_qty: known_or_less(early),
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Prices are ticks, quantities lots. Every book-changing step is told as an [`Output`], in order, so that whoever listens
 //! can rebuild the book from outputs alone. The engine knows nothing of time, names or text.
+mod phantom;
+
+pub use phantom::Phantoms;
 use std::collections::{BTreeMap, HashMap};
 
 /// Side of the book that an order rests on (or of the taker: a bid buys).
@@ -84,6 +87,8 @@ pub struct Engine {
     // Looked up, never iterated: its order cannot leak into the output.
     index: HashMap<u64, u32>,
     last_id: u64,
+    /// Orders that stand in the queues and weigh nothing.
+    pub phantoms: Phantoms,
 }
 
 impl Engine {
@@ -116,6 +121,7 @@ impl Engine {
         let slot = self.index.remove(&id)?;
         let node = self.nodes[slot as usize];
         self.unlink(slot);
+        self.phantoms.gone(node.side, node.px, id, node.qty);
         self.reduce(node.side, node.px, node.qty, None, out);
         Some(node.qty)
     }
@@ -142,6 +148,24 @@ impl Engine {
     /// Youngest order at a price.
     pub fn youngest(&self, side: Side, px: i64) -> Option<u64> {
         self.levels[side.index()].get(&px).map(|level| self.nodes[level.tail as usize].id)
+    }
+
+    /// Orders of a price, oldest first: (id, lots).
+    pub fn queue(&self, side: Side, px: i64) -> impl Iterator<Item = (u64, i64)> + '_ {
+        let mut slot = self.levels[side.index()].get(&px).map_or(NONE, |level| level.head);
+        std::iter::from_fn(move || {
+            let node = self.nodes.get(slot as usize)?;
+            slot = node.after;
+            Some((node.id, node.qty))
+        })
+    }
+
+    /// Places a phantom of this number behind what rests at a price, which must not be one at which the other side stands.
+    /// Returns the lots ahead.
+    pub fn place_phantom(&mut self, number: usize, side: Side, px: i64) -> i64 {
+        let ahead = self.qty_at(side, px);
+        self.phantoms.place(number, side, px, self.last_id, ahead);
+        ahead
     }
 
     /// Side and price of a resting order.
@@ -191,6 +215,7 @@ impl Engine {
             let Some(px) = self.best(other).filter(|px| crosses(side, limit, *px)) else { break };
             let slot = self.levels[other.index()][&px].head;
             let node = &mut self.nodes[slot as usize];
+            self.phantoms.passed(other, px, node.id);
             let done = qty.min(node.qty);
             node.qty -= done;
             qty -= done;
@@ -199,7 +224,11 @@ impl Engine {
                 self.index.remove(&maker);
                 self.unlink(slot);
             }
+            self.phantoms.gone(other, px, maker, done);
             self.reduce(other, px, done, Some(Fill { maker, taker, qty: done }), out);
+        }
+        if qty > 0 {
+            self.phantoms.swept(other, limit);
         }
         qty
     }

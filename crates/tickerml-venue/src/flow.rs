@@ -10,10 +10,12 @@
 //! 5. makers who refill a touch that was eaten, within a few milliseconds.
 //!
 //! The numbers of [`Profile`] were set by comparing with recordings; the crate's page has the table.
+mod law;
 mod profile;
 
 use crate::engine::{Engine, Output, Side};
 use crate::rng::Rng;
+pub use law::CancelLaw;
 pub use profile::{Profile, Regime};
 
 /// Prices kept at least on a side, so that a book is never nearly empty, even in a thin market.
@@ -49,6 +51,8 @@ pub struct Flow {
     next: Visit,
     /// Orders per side that may be cancelled; ids that no longer rest are dropped when drawn.
     live: [Vec<u64>; 2],
+    /// Which order of a level is cancelled; none leaves it to the visitor.
+    law: Option<CancelLaw>,
 }
 
 impl Flow {
@@ -67,7 +71,13 @@ impl Flow {
             next_ns: now_ns,
             next: Visit::Any,
             live: [Vec::new(), Vec::new()],
+            law: None,
         }
+    }
+
+    /// From now on every cancel inside a level takes the order that the law says.
+    pub fn obey(&mut self, law: CancelLaw) {
+        self.law = Some(law);
     }
 
     /// When the next visitor comes.
@@ -187,6 +197,7 @@ impl Flow {
             return self.place_or_skip(engine, side, crowd, out);
         }
         let Some(id) = self.draw_live(engine, side) else { return };
+        let id = self.lawful(engine, id);
         let alone =
             engine.place_of(id).is_some_and(|(s, px)| engine.best(s) == Some(px) && engine.orders_at(s, px) == 1);
         if !alone {
@@ -213,6 +224,14 @@ impl Flow {
         None
     }
 
+    /// The order of the same level that the law would cancel.
+    fn lawful(&mut self, engine: &Engine, id: u64) -> u64 {
+        match (self.law, engine.place_of(id)) {
+            (Some(law), Some((side, px))) => law.pick(&mut self.rng, engine.queue(side, px)).unwrap_or(id),
+            _ => id,
+        }
+    }
+
     fn join(&mut self, engine: &mut Engine, side: Side, out: &mut Vec<Output>) {
         let Some(px) = engine.best(side) else { return };
         if engine.orders_at(side, px) < 40 {
@@ -225,6 +244,7 @@ impl Flow {
         let Some(px) = engine.best(side) else { return };
         let last = engine.orders_at(side, px) == 1;
         if let Some(id) = engine.youngest(side, px).filter(|_| !last || self.rng.chance(0.03)) {
+            let id = self.lawful(engine, id);
             engine.cancel(id, out);
         }
     }

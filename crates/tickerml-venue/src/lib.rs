@@ -53,5 +53,6 @@ pub mod recording;
 pub mod server;
 pub mod stream;
 pub mod text;
+pub mod truth;
 
 pub use tickerml_core::rng;

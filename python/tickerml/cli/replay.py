@@ -37,10 +37,18 @@ def _engine_options(function: F) -> F:
     return function
 
 
+INSAMPLE = click.option(
+    "--allow-insample",
+    is_flag=True,
+    help="Use fitted parameters on the data that they were fitted to; the report says so.",
+)
+
+
 @click.command()
 @click.argument("tape_or_run")
 @click.option("--policy", help="Decide with this policy instead of the recorded one.")
 @click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
+@INSAMPLE
 @_engine_options
 @common
 def replay(
@@ -48,6 +56,7 @@ def replay(
     tape_or_run: str,
     policy: str | None,
     allow_damage: bool,
+    allow_insample: bool,
     sets: tuple[tuple[str, str], ...],
     batch_events: int,
     fills: Path | None,
@@ -62,7 +71,14 @@ def replay(
     tape = find_tape(tape_or_run, given.data_dir())
     load = partial(config.load, given.config)
     result = runner.replay(
-        tape, load, policy=policy, sets=sets, allow_damage=allow_damage, batch_events=batch_events, outputs=outputs
+        tape,
+        load,
+        policy=policy,
+        sets=sets,
+        allow_damage=allow_damage,
+        batch_events=batch_events,
+        outputs=outputs,
+        allow_insample=allow_insample,
     )
     emit(result, lambda: runner.summary_text(result))
 
@@ -71,7 +87,10 @@ def replay(
 @click.argument("events", nargs=-1, required=True)
 @click.option("--policy", required=True, help="hold, imbalance or grid.")
 @click.option("--profile", type=click.Choice(["hftbacktest"]), help="Its rules, for comparison.")
-@click.option("--allow-insample", is_flag=True, help="Use fitted parameters on the data that they were fitted to.")
+@INSAMPLE
+@click.option(
+    "--band", is_flag=True, help="Two more whole runs bound P&L: no cancel was ahead of us, and every one was."
+)
 @click.option("--sweep", type=click.Path(path_type=Path), metavar="FILE", help="Try every setting of this YAML file.")
 @click.option(
     "-o",
@@ -89,6 +108,7 @@ def backtest(
     policy: str,
     profile: str | None,
     allow_insample: bool,
+    band: bool,
     sweep: Path | None,
     output: Path | None,
     workers: int | None,
@@ -106,6 +126,10 @@ def backtest(
         raise click.UsageError("-o and --workers belong to --sweep FILE")
     if sweep is not None and (fills or orders):
         raise click.UsageError("--fills and --orders are of one backtest; a sweep writes one row a setting")
+    if sweep is not None and band:
+        raise click.UsageError(
+            "--band is of one backtest; put queue: [risk_averse, early] into the sweep's file instead"
+        )
     given = globals_of()
     fixed = [key for key, _ in sets]
     sets = (*PROFILES.get(profile or "", ()), *sets)
@@ -115,13 +139,21 @@ def backtest(
         from tickerml import sweep as sweeps
 
         output = output or sweeps.default_output(sweep, given.data_dir())
-        asked = sweeps.Asked(sweep, output, policy, profile, sets, fixed, batch_events, workers)
+        asked = sweeps.Asked(sweep, output, policy, profile, sets, fixed, batch_events, workers, allow_insample)
         result = sweeps.run(files, config.read_below(given.config), asked, quiet=given.verbose < 0)
         emit(result, lambda: sweeps.summary_text(result))
         return
     outputs = _outputs(fills, orders, *files)
     loaded = given.load(policy, sets)
-    result = runner.backtest(files, loaded, profile=profile, batch_events=batch_events, outputs=outputs)
+    result = runner.backtest(
+        files,
+        loaded,
+        profile=profile,
+        batch_events=batch_events,
+        outputs=outputs,
+        allow_insample=allow_insample,
+        band={name: given.load(policy, (*sets, ("queue", queue))) for name, queue in runner.BAND} if band else {},
+    )
     emit(result, lambda: runner.summary_text(result))
 
 

@@ -21,6 +21,7 @@ MODULES = {
     "costs": "costs",
     "markout": "markout",
     "parity": "parity",
+    "execution": "execution",
     "data": "data",
     "venue": "venue",
     "doctor": "doctor",

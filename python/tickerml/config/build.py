@@ -5,10 +5,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from tickerml.config.layers import FILES
 from tickerml.config.models import Config
+from tickerml.config.queue_file import read_curve
 from tickerml.errors import ConfigError
 
 __all__ = [
@@ -34,7 +36,22 @@ def effective(config: Config) -> dict[str, Any]:
     out["risk"]["order_quote_min"] = _money(config.risk.order_quote_min)
     for policy in ("hold", "imbalance", "grid"):
         out["model"][policy] = config.model.params(policy)
+    out["execution"].update(_curve(config))
     return out
+
+
+def _curve(config: Config) -> dict[str, Any]:
+    """The curve itself, so that hash and tape hold what decides and not only where it lay."""
+    execution = config.execution
+    if execution.queue != "fitted":
+        return {"queue_share": [], "queue_fit_end_ns": 0}
+    if not execution.queue_file:
+        return {}
+    try:
+        curve = read_curve(Path(execution.queue_file))
+    except ValueError as error:  # it was there when the configuration was checked
+        raise ConfigError([f"queue_file: {error}"]) from None
+    return {"queue_share": [_number(share) for share in curve.share], "queue_fit_end_ns": curve.fit_end_ns}
 
 
 def canonical(value: Any) -> str:
@@ -124,7 +141,7 @@ def record(config: Config, head: Mapping[str, str], venues: Sequence[Mapping[str
     name = config.model.policy
     return {
         **head,
-        "settings": values["execution"],
+        "settings": {**values["execution"], "queue_file": ""},
         "instruments": [f"{venue['venue']}:{symbol}" for venue in venues for symbol in venue["symbols"]],
         "policy": {"name": name, "params": config.model.params(name)},
         "risk": values["risk"],

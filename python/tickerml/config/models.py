@@ -6,11 +6,23 @@ Imported only when a command needs configuration: pydantic costs 150 ms.
 import re
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tickerml.config.layers import did_you_mean
+from tickerml.config.queue_file import read_curve
 
 __all__ = ["VENUES", "Config", "Exchanges", "Execution", "Model", "Risk", "Venue", "as_text"]
 
@@ -86,8 +98,13 @@ QUEUES = ("risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3
 
 def _queue(value: str) -> str:
     family, _, exponent = value.partition(":")
-    if value in QUEUES[:3]:
+    if value in (*QUEUES[:3], "fitted", "early"):
         return value
+    if value == "fifo":
+        raise ValueError(
+            "fifo needs a feed that names every order, and tapes and event files hold price levels; write fitted with "
+            "a curve that `tickerml execution fit` measured on such a feed"
+        )
     if family in ("prob_power", "prob_power2", "prob_power3"):
         if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", exponent) and float(exponent) > 0:
             return value
@@ -265,6 +282,9 @@ class Execution(Section):
     step_ms: Annotated[int, Field(ge=1, le=60_000)]
     depth: Literal[20]
     queue: Annotated[str, AfterValidator(_queue)]
+    queue_share: list[Exact] = []
+    queue_fit_end_ns: int = 0
+    queue_file: str
     exchange: Literal["shared", "no_partial", "partial"]
     report_rule: Literal["causal", "venue"]
     reorder_ms: Annotated[int, Field(ge=0, le=60_000)]
@@ -282,6 +302,20 @@ class Execution(Section):
     balance: dict[Currency, Money]
     short_spot: bool
     seed: Annotated[int, Field(ge=0, lt=1 << 63)]
+
+    @field_validator("queue_file")
+    @classmethod
+    def _has_curve(cls, value: str, info: ValidationInfo) -> str:
+        """`fitted` needs its curve: from the file, or from the tape that the configuration is of."""
+        if info.data.get("queue") != "fitted":
+            return value
+        if value:
+            read_curve(Path(value))
+        elif not info.data.get("queue_share"):
+            raise ValueError(
+                "queue: fitted needs a curve; --set queue_file=PATH, as `tickerml execution fit` writes it"
+            )
+        return value
 
 
 class FeeRow(Section):

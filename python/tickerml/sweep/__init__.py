@@ -47,6 +47,7 @@ class Asked:
     fixed: Sequence[str]
     batch_events: int
     workers: int | None = None
+    allow_insample: bool = False
 
 
 def default_output(file: Path, data: Path) -> Path:
@@ -148,7 +149,12 @@ def _work(events: EventRows, configs: Sequence[Config], asked: Asked) -> Callabl
         begin = time.process_time()
         sinks = [Done(span, tell)]
         result = runner.backtest_events(
-            events, configs[n], batch_events=asked.batch_events, sinks=lambda _: sinks, profile=asked.profile
+            events,
+            configs[n],
+            batch_events=asked.batch_events,
+            sinks=lambda _: sinks,
+            profile=asked.profile,
+            allow_insample=asked.allow_insample,
         )
         return {**result, "cpu_s": round(time.process_time() - begin, 6)}
 

@@ -48,6 +48,9 @@ impl Digest {
             self.u64(order.id);
             self.i64(order.leaves);
             self.i64(order.ahead_known());
+            let (late, early) = order.shadows_known();
+            self.i64(late);
+            self.i64(early);
             self.step.push(order.known as u8);
         }
         self.u64(view.reports.len() as u64);

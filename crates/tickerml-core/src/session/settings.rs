@@ -1,7 +1,7 @@
 //! Execution settings by the names of `contract.md`: a flat JSON object, checked whole before anything runs.
 use crate::error::{Error, Result};
 use crate::instrument::Venue;
-use crate::sim::{ClockKind, Exchange, Fees, Latency, QueueModel, Recorded, ReportRule, Rules};
+use crate::sim::{ClockKind, Exchange, Fees, Fitted, Latency, QueueModel, Recorded, ReportRule, Rules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +27,9 @@ struct Raw {
     step_ms: i64,
     #[serde(default = "risk_averse")]
     queue: String,
+    /// Curve of the queue model `fitted`; Python reads it from `queue_file`.
+    #[serde(default)]
+    queue_share: Vec<f64>,
     #[serde(default = "shared")]
     exchange: String,
     #[serde(default = "causal")]
@@ -141,7 +144,10 @@ impl Settings {
             rules: Rules {
                 latency,
                 fees: Fees::new(&dated, &own)?.with_liquidation(&liquidation)?,
-                queue: QueueModel::from_name(&raw.queue)?,
+                queue: match raw.queue.as_str() {
+                    "fitted" => QueueModel::Fitted(Fitted::new(&raw.queue_share)?),
+                    name => QueueModel::from_name(name)?,
+                },
                 exchange,
                 report_rule,
                 reorder_ns: ns("reorder_ms", &raw.reorder_ms)?,

@@ -141,6 +141,7 @@ impl Desk {
     ) -> bool {
         let order = &mut self.orders[at];
         order.venue_leaves -= qty;
+        order.place.shadows.note_met(moment.at_ns);
         let (instrument, bought) = (order.instrument, qty * order.side.sign());
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };

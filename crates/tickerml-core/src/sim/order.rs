@@ -154,10 +154,21 @@ impl Order {
 
     /// The same as the venue has it.
     pub(super) fn ahead(&self) -> i64 {
-        if self.place.front.is_infinite() {
-            return AHEAD_UNKNOWN;
+        self.scaled(self.place.front)
+    }
+
+    /// The same as [`Order::ahead_known`] where no cancel was ahead, and where every cancel was: (late, early).
+    pub fn shadows_known(&self) -> (i64, i64) {
+        let shadows = &self.place.shadows;
+        if self.accepted && self.amends == 0 {
+            (self.scaled(shadows.late), self.scaled(shadows.early))
+        } else {
+            (AHEAD_UNKNOWN, AHEAD_UNKNOWN)
         }
-        (self.place.front.max(0.0) * self.unit).round() as i64
+    }
+
+    fn scaled(&self, ahead: f64) -> i64 {
+        if ahead.is_infinite() { AHEAD_UNKNOWN } else { (ahead.max(0.0) * self.unit).round() as i64 }
     }
 }
 

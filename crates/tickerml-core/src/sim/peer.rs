@@ -56,12 +56,13 @@ impl Stand {
         let (qty, lot) = (to_f64(row.qty, i.qty_precision), to_f64(i.lot, i.qty_precision));
         let mut done = false;
         for at in desk.resting(self.index, taker.opposite(), |own| own * taker.sign() <= px * taker.sign()) {
-            let (queue, exchange) = (desk.rules.queue, desk.rules.exchange);
-            let order = &mut desk.orders[at];
+            let exchange = desk.rules.exchange;
+            let (queue, order) = (&desk.rules.queue, &mut desk.orders[at]);
             order.ahead_at_fill = order.ahead();
             let leaves = order.venue_leaves;
             let filled = if order.venue_px == px {
                 queue.on_trade(&mut order.place, qty, qty);
+                order.place.shadows.note_reached(lot, moment.at_ns);
                 let lots = order.place.reached(lot);
                 if lots > 0 && exchange == Exchange::NoPartial {
                     leaves

@@ -3,9 +3,15 @@
 //! A [`Place`] is an estimate in base units, as floats: ln(1 + x) is not free of scale, so the models need the units that the
 //! market trades in. It becomes lots again at the fill test, [`Place::reached`], and nowhere else.
 mod decrease;
+mod fit;
+mod fitted;
 mod prob;
+mod shadow;
 
+pub use fit::{Observed, QueueFit};
+pub use fitted::{FITTED_KNOTS, Fitted};
 pub use prob::Curve;
+pub use shadow::Shadows;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -17,12 +23,14 @@ pub struct Place {
     pub front: f64,
     /// Printed at this level since its quantity last changed: what the next decrease owes to trades.
     traded: f64,
+    /// The same order where no cancel, and where every cancel was ahead of it.
+    pub shadows: Shadows,
 }
 
 impl Place {
     /// Behind everything that is displayed.
     pub const fn behind(displayed: f64) -> Self {
-        Place { front: displayed, traded: 0.0 }
+        Place { front: displayed, traded: 0.0, shadows: Shadows::behind(displayed) }
     }
 
     /// Placed while nobody knows what is displayed.
@@ -31,6 +39,7 @@ impl Place {
     /// Nobody can be ahead who is not displayed.
     pub fn cap(&mut self, displayed: f64) {
         self.front = self.front.min(displayed);
+        self.shadows.cap(displayed);
     }
 
     /// Lots that the prints so far have left for us; then the front of the queue is ours.
@@ -52,6 +61,10 @@ pub enum QueueModel {
     RiskAverse,
     /// A part of every cancel was ahead, by a curve over the quantities before and behind us.
     Prob(Curve),
+    /// A part of every cancel was ahead, as was measured where the true places were known.
+    Fitted(Fitted),
+    /// Every cancel was ahead of us: the other end of the band.
+    Early,
 }
 
 impl QueueModel {
@@ -60,32 +73,40 @@ impl QueueModel {
     /// # Errors
     /// [`Error::BadSetting`] for a name that is not known, or an exponent that is not above 0.
     pub fn from_name(name: &str) -> Result<QueueModel> {
-        if name == "risk_averse" {
-            return Ok(QueueModel::RiskAverse);
+        match name {
+            "risk_averse" => return Ok(QueueModel::RiskAverse),
+            "early" => return Ok(QueueModel::Early),
+            _ => {}
         }
         Curve::from_name(name)
             .map(QueueModel::Prob)
             .map_err(|reason| Error::BadSetting { key: "queue".to_owned(), reason })
     }
 
-    /// A print of `qty` at our price.
+    /// A print at our price, of which `qty` reaches us and `printed` was printed.
     #[inline]
-    pub fn on_trade(self, place: &mut Place, qty: f64, printed: f64) {
+    pub fn on_trade(&self, place: &mut Place, qty: f64, printed: f64) {
         place.front -= qty;
-        if let QueueModel::Prob(_) = self {
-            place.traded += printed;
-        }
+        place.traded += printed;
+        place.shadows.on_trade(qty);
     }
 
     /// The level went from `before` to `now`.
     #[inline]
-    pub fn on_depth(self, place: &mut Place, before: f64, now: f64) {
-        match self {
-            QueueModel::RiskAverse => place.cap(now),
+    pub fn on_depth(&self, place: &mut Place, before: f64, now: f64) {
+        // What was printed has moved us already.
+        let cancelled = before - now - std::mem::take(&mut place.traded);
+        place.shadows.on_depth(cancelled, now);
+        place.front = match self {
+            QueueModel::RiskAverse => place.front.min(now),
+            QueueModel::Early => decrease::all_ahead(place.front, cancelled).min(now),
             QueueModel::Prob(curve) => {
-                decrease::shared_out(place, before, now, |front, back| curve.behind(front, back))
+                decrease::shared_out(place.front, before, now, cancelled, |front, back| curve.behind(front, back))
             }
-        }
+            QueueModel::Fitted(fitted) => {
+                decrease::shared_out(place.front, before, now, cancelled, |front, back| fitted.behind(front, back))
+            }
+        };
     }
 }
 
@@ -140,7 +161,9 @@ mod tests {
 
     #[test]
     fn names_are_read_and_mistakes_are_named() {
-        for name in ["risk_averse", "prob_log", "prob_log2", "prob_power:2.5", "prob_power2:3", "prob_power3:3"] {
+        for name in
+            ["risk_averse", "early", "prob_log", "prob_log2", "prob_power:2.5", "prob_power2:3", "prob_power3:3"]
+        {
             assert!(QueueModel::from_name(name).is_ok(), "{name}");
         }
         for name in

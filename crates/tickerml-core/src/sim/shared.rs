@@ -33,13 +33,14 @@ impl Stand {
         let mut budget = row.qty;
         let mut met = false;
         for at in desk.resting(self.index, side, |own| own * taker.sign() <= px * taker.sign()) {
-            let (queue, room) = (desk.rules.queue, desk.room(at));
-            let order = &mut desk.orders[at];
+            let room = desk.room(at);
+            let (queue, order) = (&desk.rules.queue, &mut desk.orders[at]);
             order.ahead_at_fill = order.ahead();
             let reached = if order.venue_px == px {
-                let precision = i.qty_precision;
+                let (precision, lot) = (i.qty_precision, to_f64(i.lot, i.qty_precision));
                 queue.on_trade(&mut order.place, to_f64(budget, precision), to_f64(row.qty, precision));
-                order.place.reached(to_f64(i.lot, precision)).saturating_mul(i.lot)
+                order.place.shadows.note_reached(lot, moment.at_ns);
+                order.place.reached(lot).saturating_mul(i.lot)
             } else {
                 budget
             };

@@ -306,7 +306,7 @@ impl Stand {
 
     fn move_queue(&self, side: Side, row: Row, before: i64, desk: &mut Desk, i: &Instrument) {
         let (before, now) = (to_f64(before, i.qty_precision), to_f64(row.qty, i.qty_precision));
-        let queue = desk.rules.queue;
+        let queue = &desk.rules.queue;
         for order in &mut desk.orders {
             if order.resting && order.venue_px == row.px() && order.side == side && order.instrument == self.index {
                 queue.on_depth(&mut order.place, before, now);

@@ -84,6 +84,29 @@ impl Profile {
         }
     }
 
+    /// A pair whose tick is so large that queues are long and decide who is filled: half the size of a touch is eaten, half is
+    /// withdrawn, in some seconds each, and a touch lives about ten. Sizes are lots of one.
+    pub fn large_tick() -> Profile {
+        Profile {
+            behind_per_s: 30.0,
+            touch_per_s: 12.0,
+            take_per_s: 4.0,
+            move_per_s: 1.5,
+            take_again: 0.4,
+            sweep: 0.3,
+            sigma_bps: 0.6,
+            orders_per_side: 650.0,
+            distance_ticks: 30.0,
+            distance_sigma: 1.5,
+            burst_orders: 6.0,
+            order_lots: 15.0,
+            order_sigma: 1.2,
+            touch_lots: 20.0,
+            take_lots: 6.0,
+            take_sigma: 1.3,
+        }
+    }
+
     /// Visits of all kinds a second, in a calm market.
     pub fn visits_per_s(&self) -> f64 {
         2.0 * (self.behind_per_s + self.touch_per_s) + self.take_per_s + self.move_per_s
