@@ -27,7 +27,7 @@ from tickerml.profiles import PROFILES  # noqa: E402
 from tickerml.schema import AMEND, POST_ONLY, UNDEF_I64  # noqa: E402
 from tickerml.sinks.events import EventFile, read_events  # noqa: E402
 from tickerml.sinks.npz import hftbacktest_rows  # noqa: E402
-from tickerml.sources.recorded import event_session  # noqa: E402
+from tickerml.sources.recorded import event_session, load_events  # noqa: E402
 
 HERE = Path(__file__).parent
 RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", HERE.parent.parent / "shared" / "data"))
@@ -131,7 +131,7 @@ class Rows:
         ways = (("entry_ms", str(case.entry_ms)), ("response_ms", str(case.response_ms)), ("queue", case.queue))
         loaded = config.load(policy="hold", sets=[*PROFILES["hftbacktest"], *ways], environ={}, cwd=self.data)
         files = sorted(self.data.glob("events/**/*.parquet"))
-        session = event_session(files, loaded.config, batch_events=65_536)
+        session = event_session(load_events(files), loaded.config, batch_events=65_536)
         tick, lot = self.instrument["tick"], self.instrument["lot"]
         fills = []
         for view in session:
@@ -197,6 +197,15 @@ def test_a_capture_fills_alike(loaded: Any, feed: Feed, queue: str) -> None:
 def test_a_recording_fills_alike(loaded: Any, queue: str, round_trip_ms: float) -> None:
     rows = loaded(USDM_FEED)
     assert rows.compare(rows.case(queue, round_trip_ms)) > 500
+
+
+@pytest.mark.parametrize("feed", [CAPTURES[1], USDM_FEED], ids=lambda feed: feed.name)
+def test_requests_that_arrive_with_a_row_are_alike(loaded: Any, feed: Feed) -> None:
+    """Venues stamp in milliseconds: a request whose way ends on one meets rows of the same time, which go first."""
+    rows = loaded(feed)
+    within_ms, counts = np.unique(rows.rows["exch_ts"] % 1_000_000, return_counts=True)
+    case = replace(rows.case("risk_averse", 20), entry_ms=10 + int(within_ms[counts.argmax()]) / 1e6)
+    assert rows.compare(case) > 5
 
 
 def test_partial_fills_are_alike(loaded: Any) -> None:
