@@ -22,6 +22,7 @@ __all__ = [
     "Gap",
     "InstrumentInfo",
     "Order",
+    "RawLines",
     "Report",
     "Session",
     "TapeEvents",
@@ -86,6 +87,18 @@ class Feed:
     def error(self) -> str | None: ...
     @property
     def run(self) -> str | None: ...
+
+@final
+class RawLines:
+    """A generated market's frames as lines of a recording, in virtual time: chunks of text."""
+
+    def __new__(cls, config_json: str, instrument: str | None, duration_ns: int) -> RawLines: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def last_ts_recv_ns(self) -> int: ...
+    def __iter__(self) -> RawLines: ...
+    def __next__(self) -> str: ...
 
 @final
 class Venue:
