@@ -10,6 +10,7 @@ from hftbacktest import (
     BUY,
     EXPIRED,
     FILLED,
+    GTC,
     GTX,
     LIMIT,
     NEW,
@@ -17,11 +18,11 @@ from hftbacktest import (
     BacktestAsset,
     HashMapMarketDepthBacktest,
 )
-from hftbacktest.order import PARTIALLY_FILLED
+from hftbacktest.order import CANCELED, FOK, IOC, MARKET, PARTIALLY_FILLED
 from numba import njit, types
 from numba.typed import Dict, List
 
-__all__ = ["Case", "fills_of_amends", "fills_of_grid"]
+__all__ = ["Case", "fills_of_amends", "fills_of_grid", "fills_of_takes"]
 
 MODELS = {
     "risk_averse": lambda asset, _: asset.risk_adverse_queue_model(),
@@ -82,6 +83,22 @@ def fills_of_amends(
     return list(out)
 
 
+def fills_of_takes(
+    rows: np.ndarray, case: Case, plan: np.ndarray, tick: float, lot: float
+) -> list[tuple[int, int, int, int]]:
+    """One order at a time that would take: (venue time, side, price in ticks, quantity in lots) of each fill.
+
+    Row k of the plan is for steps k, k + len, ..: side (0 for none), kind (0 IOC, 1 FOK, 2 market, 3 limit), ticks
+    beyond the other side's best, lots. A limit that came too late rests until the next step cancels it.
+    """
+    hbt = _backtest(rows, case, tick, lot)
+    out = List.empty_list(types.UniTuple(types.int64, 4))
+    code = _takes(hbt, out, case.step_ms * 1_000_000, plan, lot)
+    assert code in (0, 1), f"hftbacktest answered {code}"
+    hbt.close()
+    return list(out)
+
+
 def _backtest(rows: np.ndarray, case: Case, tick: float, lot: float) -> Any:
     asset = BacktestAsset().data(rows).linear_asset(1.0).tick_size(tick).lot_size(lot)
     if case.latency_file:
@@ -137,6 +154,46 @@ def _amends(  # noqa: PLR0912 - as below
                         code = hbt.modify(0, mine[s], order.price_tick * depth.tick_size, less, False)
             if code != 0:
                 return code
+        code = hbt.elapse(step)
+    return code
+
+
+@njit
+def _takes(hbt: Any, out: Any, step: int, plan: Any, lot: float) -> int:
+    mine = -1
+    if hbt.elapse(0) != 0:
+        return 1
+    code = hbt.elapse(-(-hbt.current_timestamp // step) * step - hbt.current_timestamp)
+    while code == 0:
+        orders = hbt.orders(0)
+        if mine >= 0:
+            order = orders.get(mine)
+            if order.status == FILLED:
+                side = 1 if order.side == BUY else -1
+                out.append((order.exch_timestamp, side, order.exec_price_tick, round(order.exec_qty / lot)))
+            if order.status in (FILLED, EXPIRED, CANCELED):
+                mine = -1
+        hbt.clear_inactive_orders(0)
+        depth = hbt.depth(0)
+        bid, ask = depth.best_bid_tick, depth.best_ask_tick
+        number = hbt.current_timestamp // step
+        side, kind, away, lots = plan[number % len(plan)]
+        if mine >= 0:
+            order = orders.get(mine)
+            if order.status == NEW and order.req == NONE:
+                code = hbt.cancel(0, mine, False)
+        elif side != 0 and bid > -(1 << 62) and ask < (1 << 62):
+            mine = number
+            force = IOC if kind == 0 else FOK if kind == 1 else GTC
+            order_type = MARKET if kind == 2 else LIMIT
+            if side > 0:
+                px = (ask + away) * depth.tick_size
+                code = hbt.submit_buy_order(0, mine, px, lots * lot, force, order_type, False)
+            else:
+                px = (bid - away) * depth.tick_size
+                code = hbt.submit_sell_order(0, mine, px, lots * lot, force, order_type, False)
+        if code != 0:
+            return code
         code = hbt.elapse(step)
     return code
 

@@ -97,6 +97,7 @@ def test_every_command_of_the_contract_explains_itself(command: str, capsys: pyt
         ("data export", "--output --instrument --base-latency-ms"),
         ("data book", "--instrument --at --depth"),
         ("venue serve", "--market --recording --instrument --speed --port"),
+        ("venue record", "--market --instrument --duration --seed --out"),
         ("config show", "--origin"),
         ("doctor", "--json"),
     ],

@@ -199,6 +199,15 @@ def test_a_recording_fills_alike(loaded: Any, queue: str, round_trip_ms: float) 
     assert rows.compare(rows.case(queue, round_trip_ms)) > 500
 
 
+@pytest.mark.parametrize("feed", [CAPTURES[1], USDM_FEED], ids=lambda feed: feed.name)
+def test_requests_that_arrive_with_a_row_are_alike(loaded: Any, feed: Feed) -> None:
+    """Venues stamp in milliseconds: a request whose way ends on one meets rows of the same time, which go first."""
+    rows = loaded(feed)
+    within_ms, counts = np.unique(rows.rows["exch_ts"] % 1_000_000, return_counts=True)
+    case = replace(rows.case("risk_averse", 20), entry_ms=10 + int(within_ms[counts.argmax()]) / 1e6)
+    assert rows.compare(case) > 5
+
+
 def test_partial_fills_are_alike(loaded: Any) -> None:
     rows = loaded(PARTIAL)
     assert rows.compare(rows.case("risk_averse", 20, "partial")) > 500

@@ -24,6 +24,7 @@ __all__ = [
     "InstrumentInfo",
     "L3Book",
     "Order",
+    "RawLines",
     "Report",
     "Session",
     "TapeEvents",
@@ -114,6 +115,18 @@ class Feed:
     def error(self) -> str | None: ...
     @property
     def run(self) -> str | None: ...
+
+@final
+class RawLines:
+    """A generated market's frames as lines of a recording, in virtual time: chunks of text."""
+
+    def __new__(cls, config_json: str, instrument: str | None, duration_ns: int) -> RawLines: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def last_ts_recv_ns(self) -> int: ...
+    def __iter__(self) -> RawLines: ...
+    def __next__(self) -> str: ...
 
 @final
 class Venue:

@@ -1,10 +1,11 @@
-//! `Venue`: the exchange on loopback, served from a Rust thread of its own.
+//! `Venue`: the exchange on loopback, served from a Rust thread of its own; `RawLines`: its frames without one.
 use crate::errors;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::sync::Mutex;
 use std::time::Duration;
 use tickerml_venue::config::Config;
+use tickerml_venue::raw;
 use tickerml_venue::server::Server;
 
 /// Longest single wait, seconds: a day. Keeps a float from Python inside what a duration can hold.
@@ -57,10 +58,49 @@ impl Venue {
     }
 }
 
-/// Adds `Venue` to the module.
+/// A generated market's frames as lines of a recording, in virtual time: an iterator over chunks of text. `config_json` is that
+/// of `Venue`; `instrument` is needed where it names several.
+#[pyclass(module = "tickerml._native")]
+struct RawLines {
+    lines: raw::RawLines,
+}
+
+#[pymethods]
+impl RawLines {
+    #[new]
+    #[pyo3(signature = (config_json, instrument, duration_ns))]
+    fn new(py: Python<'_>, config_json: &str, instrument: Option<&str>, duration_ns: i64) -> PyResult<RawLines> {
+        let config = Config::from_json(config_json).map_err(errors::venue)?;
+        let lines = py.detach(|| raw::RawLines::open(&config, instrument, duration_ns)).map_err(errors::venue)?;
+        Ok(RawLines { lines })
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> Option<String> {
+        py.detach(|| self.lines.next())
+    }
+
+    /// Lines so far.
+    #[getter]
+    fn frames(&self) -> u64 {
+        self.lines.lines()
+    }
+
+    /// Stamp of the last line, ns.
+    #[getter]
+    fn last_ts_recv_ns(&self) -> i64 {
+        self.lines.last_recv_ns()
+    }
+}
+
+/// Adds both to the module.
 ///
 /// # Errors
-/// Those of Python while the class is made.
+/// Those of Python while the classes are made.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<RawLines>()?;
     m.add_class::<Venue>()
 }

@@ -49,6 +49,7 @@ pub mod flow;
 pub mod history;
 pub mod listing;
 pub mod market;
+pub mod raw;
 pub mod recording;
 pub mod server;
 pub mod stream;

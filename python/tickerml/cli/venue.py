@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from tickerml.cli.options import I64_MAX, INSTRUMENT, FiniteRange, common, globals_of
+from tickerml.cli.options import DURATION, I64_MAX, INSTRUMENT, FiniteRange, common, globals_of
+from tickerml.cli.output import emit
 
 __all__ = ["venue"]
 
@@ -55,3 +56,20 @@ def serve(
         raise click.UsageError("--market and --recording are two different venues; give one")
     config = market_config(market, recordings, instrument, speed=speed, port=port, seed=seed)
     serve_venue(config, market, as_json=globals_of().json)
+
+
+@venue.command()
+@click.option("--market", type=click.Path(path_type=Path), help="YAML with the market to generate [the demo's].")
+@click.option("--instrument", type=INSTRUMENT, help="Which of its instruments, where there are several.")
+@click.option("--duration", type=DURATION, required=True, help="Virtual time to record, e.g. 1h.")
+@click.option("--seed", type=click.IntRange(0, I64_MAX), help="Seed of the order flow [the file's, else 1].")
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.gz to write.")
+@common
+def record(*, market: Path | None, instrument: str | None, duration: float, seed: int | None, out: Path) -> None:
+    """Write a generated market as a recording (hftbacktest-raw): no sockets, virtual time, same seed same bytes."""
+    from tickerml.sources.venue import market_config
+    from tickerml.sources.venue import record as record_market
+
+    config = market_config(market, (), None, speed=None, seed=seed)
+    done = record_market(config, market, instrument, duration_s=duration, out=out)
+    emit(done, lambda: f"{done['frames']} frames, {done['bytes']} bytes in {out}")
