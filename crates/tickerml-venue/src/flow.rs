@@ -106,7 +106,7 @@ impl Flow {
         self.quote(engine, Side::Bid, bid, out);
         self.quote(engine, Side::Ask, bid + 1, out);
         for side in [Side::Bid, Side::Ask] {
-            while engine.depth(side) < LEVELS_MIN || self.live[side.index()].len() < self.target() as usize {
+            while engine.depth(side) < self.levels_min() || self.live[side.index()].len() < self.target() as usize {
                 self.place_behind(engine, side, out);
             }
         }
@@ -122,6 +122,11 @@ impl Flow {
             Visit::Take(side) => self.take(engine, side, out),
         }
         self.draw_next(engine, now_ns);
+    }
+
+    /// Fewest levels of a side. Of a price of few ticks not so many exist.
+    fn levels_min(&self) -> usize {
+        LEVELS_MIN.min(self.start as usize / 8)
     }
 
     fn target(&self) -> f64 {
@@ -193,7 +198,7 @@ impl Flow {
     /// Cancels a random order, with a chance that grows with their number, so that the number stays near its target.
     fn cancel_behind(&mut self, engine: &mut Engine, side: Side, out: &mut Vec<Output>) {
         let crowd = self.live[side.index()].len() as f64 / self.target();
-        if engine.depth(side) <= LEVELS_MIN || self.rng.unit() > 0.5 * crowd * crowd {
+        if engine.depth(side) <= self.levels_min() || self.rng.unit() > 0.5 * crowd * crowd {
             return self.place_or_skip(engine, side, crowd, out);
         }
         let Some(id) = self.draw_live(engine, side) else { return };
@@ -206,7 +211,7 @@ impl Flow {
     }
 
     fn place_or_skip(&mut self, engine: &mut Engine, side: Side, crowd: f64, out: &mut Vec<Output>) {
-        if crowd < 0.9 || engine.depth(side) <= LEVELS_MIN {
+        if crowd < 0.9 || engine.depth(side) <= self.levels_min() {
             self.place_behind(engine, side, out);
         }
     }
@@ -347,6 +352,21 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ten ticks are the least that a configuration may ask for.
+    #[test]
+    fn a_price_of_few_ticks_opens_too() {
+        for ticks in [10, 200, 1_000] {
+            let (mut engine, mut out) = (Engine::new(), Vec::new());
+            let profile = Profile::spot(ticks as f64 / 100.0, 0.01, 0.1);
+            let mut flow = Flow::new(Rng::new(3), profile, None, ticks, 0);
+            flow.open(&mut engine, &mut out);
+            while flow.next_ns() < 1_000_000_000 {
+                flow.step(&mut engine, &mut out);
+            }
+            assert!(engine.best(Side::Bid).is_some() && engine.best(Side::Ask).is_some());
+        }
+    }
 
     #[test]
     fn every_regime_keeps_a_deep_uncrossed_book() {
