@@ -1,7 +1,7 @@
 //! A book order by order: true places in the queues, from feeds that name every order (Bitstamp's order events, Coinbase's full
 //! channel; exchanges.md 5.5). What it knows is what queue models are measured against.
 use crate::sim::{Observed, QueueFit, Side};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Orders of one price, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,7 +21,7 @@ impl Queue {
 pub struct L3Book {
     levels: BTreeMap<(i8, i64), Queue>,
     // Looked up, never iterated.
-    places: HashMap<u64, (Side, i64)>,
+    places: BTreeMap<u64, (Side, i64)>,
 }
 
 /// Something that happened to an order; the numbers are the `kind` column of [`fit_queue`].
