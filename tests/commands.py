@@ -40,6 +40,13 @@ def run(data: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
+def import_capture(data: Path, venue: str = "binance_usdm") -> str:
+    """Imports the small recording of a venue's DEMOUSDT into a data folder; its run."""
+    file = Path(__file__).parent / "data" / f"{venue}_DEMOUSDT.raw.gz"
+    made = tickerml(data, "data", "import", "hftbacktest-raw", str(file), "--instrument", f"{venue}:DEMOUSDT")
+    return str(made["run"])
+
+
 class Running:
     """A command that goes on until it is told to stop. Its stderr is read by a thread, so that it never blocks.
 

@@ -56,15 +56,8 @@ def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list
 
     Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
     """
-    hbt = _backtest(rows, case, tick, lot)
-    out = List.empty_list(types.UniTuple(types.int64, 5))
-    code = _grid(
-        hbt, out, case.step_ms * 1_000_000, case.levels, case.half_spread_ticks, case.interval_ticks,
-        case.qty_lots, case.position_lots_max, lot,
-    )  # fmt: skip
-    assert code in (0, 1), f"hftbacktest answered {code}"
-    hbt.close()
-    return list(out)
+    ladder = (case.levels, case.half_spread_ticks, case.interval_ticks, case.qty_lots, case.position_lots_max, lot)
+    return _fills(_grid, 5, rows, case, tick, lot, ladder)
 
 
 def fills_of_amends(
@@ -75,12 +68,7 @@ def fills_of_amends(
     Row k of the plan is for steps k, k + len, ..: a resting order's amendment (0 none, 1 price, 2 less),
     ticks from its side's best, lots.
     """
-    hbt = _backtest(rows, case, tick, lot)
-    out = List.empty_list(types.UniTuple(types.int64, 4))
-    code = _amends(hbt, out, case.step_ms * 1_000_000, plan, lot)
-    assert code in (0, 1), f"hftbacktest answered {code}"
-    hbt.close()
-    return list(out)
+    return _fills(_amends, 4, rows, case, tick, lot, (plan, lot))
 
 
 def fills_of_takes(
@@ -91,9 +79,16 @@ def fills_of_takes(
     Row k of the plan is for steps k, k + len, ..: side (0 for none), kind (0 IOC, 1 FOK, 2 market, 3 limit), ticks
     beyond the other side's best, lots. A limit that came too late rests until the next step cancels it.
     """
+    return _fills(_takes, 4, rows, case, tick, lot, (plan, lot))
+
+
+def _fills(  # noqa: PLR0917 - what a strategy takes is its own
+    strategy: Any, width: int, rows: np.ndarray, case: Case, tick: float, lot: float, more: tuple[Any, ...]
+) -> list[Any]:
+    """Runs a strategy to the end of the rows: what it noted of its fills, `width` integers each."""
     hbt = _backtest(rows, case, tick, lot)
-    out = List.empty_list(types.UniTuple(types.int64, 4))
-    code = _takes(hbt, out, case.step_ms * 1_000_000, plan, lot)
+    out = List.empty_list(types.UniTuple(types.int64, width))
+    code = strategy(hbt, out, case.step_ms * 1_000_000, *more)
     assert code in (0, 1), f"hftbacktest answered {code}"
     hbt.close()
     return list(out)

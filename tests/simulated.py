@@ -14,6 +14,14 @@ LIVE = 3
 """The state of a true book."""
 
 
+INSTRUMENT: dict[str, Any] = {
+    "venue": "binance_usdm", "symbol": "DEMOUSDT", "base": "DEMO", "quote": "USDT", "kind": "perpetual",
+    "price_precision": 1, "qty_precision": 0, "tick": 1, "lot": 1, "min_notional": "0", "contract_size": "1",
+    "funding_interval_h": None, "metadata_source": "given",
+}  # fmt: skip
+"""A linear perpetual with round numbers, for markets by hand."""
+
+
 class Kind:
     """Kinds of intents."""
 

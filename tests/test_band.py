@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import run, tickerml
+from commands import import_capture, run, tickerml
 
 HERE = Path(__file__).parent
 GRID = ("--policy", "grid", "--set", "half_spread_ticks=1", "--set", "interval_ticks=1", "--set", "entry_ms=5")
@@ -17,9 +17,7 @@ GRID = ("--policy", "grid", "--set", "half_spread_ticks=1", "--set", "interval_t
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A data folder with a capture's event files, and its run."""
     data = tmp_path_factory.mktemp("band")
-    file = str(HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz")
-    made = tickerml(data, "data", "import", "hftbacktest-raw", file, "--instrument", "binance_usdm:DEMOUSDT")
-    return data, made["run"]
+    return data, import_capture(data)
 
 
 def curve(folder: Path, fit_end_ns: int) -> str:

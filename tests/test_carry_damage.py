@@ -113,6 +113,22 @@ def test_a_run_that_was_killed_before_it_committed_anything_had_no_account(tmp_p
         assert found["source_run"] == OLDER
 
 
+def test_a_run_that_was_ended_as_damaged_before_it_committed_anything_had_no_account(tmp_path: Path) -> None:
+    """Nothing can be put back, so it must not stop every run after it; an account that was there still does."""
+    ended(tmp_path, OLDER)
+    path = ended(tmp_path, NEWEST)
+    kept = path.with_name("run.json")
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "damaged": {"segment": "the tape is gone"}}))
+    assert (newest(tmp_path) or {})["source_run"] == NEWEST
+    in_sql("DELETE FROM account")(path)
+    with pytest.raises(UnsoundDataError, match="its account is not there"):
+        newest(tmp_path)
+    path.unlink()
+    for made in (lambda: None, lambda: Store(path, NEWEST, 0).close()):
+        made()
+        assert (newest(tmp_path) or {})["source_run"] == OLDER
+
+
 @pytest.mark.parametrize("how", ["zeros at the head", "no database", "a folder"])
 def test_a_run_that_goes_on_is_told_how_its_ledger_is_made_again(how: str, tmp_path: Path) -> None:
     path = ended(tmp_path, NEWEST, "running")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,27 @@ def test_set_reaches_settings_parameters_and_whole_paths(tmp_path: Path) -> None
     plain = build.settings(config)
     assert plain["entry_ms"] == {"binance_spot": 7.5, "binance_us": 40, "binance_usdm": 40, "binance_coinm": 40}
     assert (plain["balance"], build.effective(config)["risk"]["leverage_max"]) == ({"USDT": "50"}, 2)
+
+
+def test_a_replay_takes_the_maps_of_its_tape_whole(tmp_path: Path) -> None:
+    """Currencies and instruments that only today's files name are none of the run's; venues stay one by one."""
+    sets = [("balance.USDT", "50"), ("entry_ms.binance_spot", "7")]
+    made = build.record(load(environ={}, cwd=tmp_path, sets=sets).config, {}, [])
+    recorded = json.loads(build.canonical(made), parse_float=Decimal)
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / FILES["execution"]).write_text("balance: {USDT: 1, BTC: 3}\nentry_ms: {binance_spot: 1}\n")
+    (folder / FILES["risk"]).write_text('book_age_ms_max: {default: 5, "binance_spot:BTCUSDT": 6}\n')
+    again = load(folder, environ={}, cwd=tmp_path, recorded=recorded).config
+    assert build.record(again, {}, []) == made
+    assert again.execution.balance == {"USDT": 50}
+    del recorded["settings"]["balance"], recorded["settings"]["entry_ms"]["binance_us"], recorded["risk"]
+    older = load(folder, environ={}, cwd=tmp_path, recorded=recorded, sets=[("balance.ETH", "2")]).config
+    assert older.execution.balance == {"USDT": 1, "BTC": 3, "ETH": 2}
+    assert (older.execution.entry_ms.binance_spot, older.execution.entry_ms.binance_us) == (7, 40)
+    assert older.risk.book_age_ms_max == {"default": 5, "binance_spot:BTCUSDT": 6} | {
+        key: age for key, age in load(environ={}, cwd=tmp_path).config.risk.book_age_ms_max.items() if key != "default"
+    }
 
 
 def test_instruments_switch_the_other_venues_off(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from engine_fakes import FakeFill, Info, view
 from random_markets import MS, START_NS, RandomPolicy, random_market
-from simulated import LIVE, Flag, Kind, Market, Message, Row, columns, native_session
+from simulated import INSTRUMENT, LIVE, Flag, Kind, Market, Message, Row, columns, native_session
 from tickerml import _native, cost
 from tickerml.cost import Gauge
 from tickerml.schema import MONEY_ONE, UNDEF_I64
@@ -20,11 +20,6 @@ from tickerml.sinks.costs import CostTally, costs_text
 from tickerml.sinks.files import FillsFile
 
 SECOND = 1_000 * MS
-INSTRUMENT = {
-    "venue": "binance_usdm", "symbol": "DEMOUSDT", "base": "DEMO", "quote": "USDT", "kind": "perpetual",
-    "price_precision": 1, "qty_precision": 0, "tick": 1, "lot": 1, "min_notional": "0", "contract_size": "1",
-    "funding_interval_h": None, "metadata_source": "given",
-}  # fmt: skip
 SETTINGS = {
     "step_ms": 100, "queue": "risk_averse", "exchange": "shared", "report_rule": "causal", "reorder_ms": 0,
     "base_latency_ms": 1, "clock": "fixed:0", "entry_ms": 10, "response_ms": 10, "decision_ms": 0, "maker_bps": 0,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMAND, Running, run, serving, tickerml
+from commands import COMMAND, Running, import_capture, run, serving, tickerml
 from tape_reader import records
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -140,9 +140,7 @@ def test_a_tape_that_is_removed_or_replaced_stops_the_command(
 def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A data folder with a small ended tape and its event files."""
     data = tmp_path_factory.mktemp("imported")
-    capture = Path(__file__).parent / "data" / "binance_spot_DEMOUSDT.raw.gz"
-    words = ("data", "import", "hftbacktest-raw", str(capture), "--instrument", "binance_spot:DEMOUSDT")
-    return data, tickerml(data, *words)["run"]
+    return data, import_capture(data, "binance_spot")
 
 
 @pytest.fixture

@@ -103,6 +103,18 @@ def test_a_curve_from_order_events(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "c.json"]
 
 
+def test_every_market_of_a_curve_is_asked_for_before_the_first_is_made(tmp_path: Path) -> None:
+    """The last of four laws: the three before would take hours."""
+    curve = {
+        "format": 1, "model": "fitted", "share": [1] * 17, "fit_end_ns": 1,
+        "sources": [{"kind": "loopback", "law": "size_proportional", "regime": "calm", "seed": 7}],
+    }  # fmt: skip
+    (tmp_path / "c.json").write_text(json.dumps(curve))
+    asked = ("execution", "truth", "--curve", str(tmp_path / "c.json"), "--orders", "1000000", "--seed", "7")
+    done = cli(*asked)
+    assert (done.returncode, "size_proportional, calm, seed 7" in done.stderr) == (4, True)
+
+
 def test_options_that_do_not_belong_together(tmp_path: Path) -> None:
     for extra in (["--law", "uniform"], ["--seed", "3"]):
         assert cli("execution", "fit", "x.log", "-o", str(tmp_path / "c"), *extra).returncode == 2

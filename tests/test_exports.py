@@ -1,16 +1,20 @@
-"""`data export csv`, `tardis-csv` and `raw`: every row, exactly, in a form that others read."""
+"""`data export`: every row, exactly, in a form that others read, and onto regular files or free names alone."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from commands import tickerml
+from commands import import_capture, run, tickerml
+from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.schema import KINDS, STATES, UNDEF_I64, decimal_text
+from tickerml.sinks import text
 from tickerml.sinks.events import read_events
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -23,9 +27,7 @@ NAMES = {number: name for name, number in KINDS.items()}
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A data folder with a capture, its run, and its venue."""
     data, venue = tmp_path_factory.mktemp("exports"), str(request.param)
-    file = str(HERE / "data" / f"{venue}_DEMOUSDT.raw.gz")
-    made = tickerml(data, "data", "import", "hftbacktest-raw", file, "--instrument", f"{venue}:DEMOUSDT")
-    return data, made["run"], venue
+    return data, import_capture(data, venue), venue
 
 
 def columns_of(data: Path) -> Any:
@@ -139,3 +141,65 @@ def test_an_export_that_fails_leaves_nothing(loaded: tuple[Path, str, str], tmp_
         data, "data", "export", "csv", str(broken), "-o", str(tmp_path / "z.csv"), code=6
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "tape", "z.parquet"]
+
+
+def test_text_that_cannot_be_written_is_told_with_its_name_and_replaces_nothing(
+    loaded: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    files = sorted(loaded[0].glob("events/**/*.parquet"))
+    with pytest.raises(NotFoundError, match=f"{tmp_path}/none/x.csv: cannot be written: there is no folder"):
+        text.export_csv(files, tmp_path / "none" / "x.csv")
+    before = text.export_tardis(files, tmp_path / "out")
+    broken = tmp_path / "z.parquet"
+    broken.write_bytes(b"PAR1 nothing PAR1")
+    made = {Path(path): Path(path).stat() for path in before["files"]}
+    with pytest.raises(UnsoundDataError, match="not a Parquet"):
+        text.export_tardis([*files, broken], tmp_path / "out")
+    assert {path: path.stat() for path in (tmp_path / "out").iterdir()} == made
+    book = Path(before["files"][0])
+    book.unlink()
+    book.mkdir()
+    with pytest.raises(TickerError, match=f"{book}: cannot be written: Is a directory"):
+        text.export_tardis(files, tmp_path / "out")
+    assert sorted((tmp_path / "out").iterdir()) == sorted(made)
+
+
+def exporting(loaded: tuple[Path, str, str], to: Path | str) -> tuple[Path, str, str, str, str, str, str]:
+    data, name, _ = loaded
+    return data, "data", "export", "hftbacktest-npz", name, "-o", str(to)
+
+
+def test_a_file_is_replaced_and_a_link_keeps_pointing_to_it(loaded: tuple[Path, str, str], tmp_path: Path) -> None:
+    target, link = tmp_path / "target.npz", tmp_path / "link.npz"
+    target.write_bytes(b"old")
+    link.symlink_to("target.npz")
+    rows = tickerml(*exporting(loaded, link))["rows"]
+    assert link.is_symlink()
+    with np.load(target) as found:
+        assert len(found["data"]) == rows
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.npz", "target.npz"]
+
+
+def test_what_is_no_file_is_refused_and_stays(loaded: tuple[Path, str, str], tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "null"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for to in (pipe, link, "/dev/null", "/dev/stdout", "/proc/self/fd/1", tmp_path, tmp_path / "nowhere" / "x.npz"):
+        done = run(*exporting(loaded, to))
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), (to, done)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+
+
+def test_no_export_replaces_what_it_reads(tmp_path: Path) -> None:
+    run = import_capture(tmp_path)
+    events, tape = next(tmp_path.glob("events/**/*.parquet")), next(tmp_path.glob("tapes/*/*.tape"))
+    before = events.read_bytes(), tape.read_bytes()
+    (tmp_path / "link").symlink_to(events)
+    for format_, source, out in (
+        ("csv", str(events), events), ("csv", run, tmp_path / "link"), ("hftbacktest-npz", run, events),
+        ("raw", run, tape),
+    ):  # fmt: skip
+        said = tickerml(tmp_path, "data", "export", format_, source, "-o", str(out), code=2)
+        assert ("is an input" in said, said.count("\n")) == (True, 1), said
+    assert before == (events.read_bytes(), tape.read_bytes())

@@ -12,7 +12,7 @@ from tickerml import cost, engine
 from tickerml.portfolio import Portfolio
 from tickerml.risk import Limits, Margin, Reason, Risk
 from tickerml.risk.margin import LIQUIDATION_TAG, Contract, Tier
-from tickerml.schema import LIMIT, LIQUIDATE, MARKET, MONEY_ONE, Intent
+from tickerml.schema import DAY_NS, LIMIT, LIQUIDATE, MARKET, MONEY_ONE, Intent
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -69,6 +69,23 @@ def test_the_mark_price_calls_and_never_the_book() -> None:
     assert keeper.check([], marked(8_970, orders=(under_way,)), portfolio) == ((), ()), "one closing at a time"
     assert keeper.check([], marked(8_970, state=[4]), portfolio) == ((), ()), "not at a book that is not true"
     assert len(keeper.check([], marked(8_970), portfolio)[0]) == 1
+
+
+def test_tiers_of_a_new_day_call_what_nothing_else_has_moved() -> None:
+    """9,000 held, a balance of 1,000: 1 % carries it, and 20 % from the next day on does not, at the same mark."""
+    later = Tier(DAY_NS, 10_000 * MONEY_ONE, Fraction(1, 5), Fraction(5))
+    margin, portfolio = Margin([Info()], [(*TIERS, later)]), held(900)
+    assert not margin.calls(marked(10_000, ts_ns=DAY_NS - 1), portfolio)
+    (call,) = margin.calls(marked(10_000, ts_ns=DAY_NS), portfolio)
+    assert (call.kind, call.qty) == (LIQUIDATE, 900)
+
+
+def test_the_same_marks_are_reckoned_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    margin, portfolio, asked = Margin([Info()], [TIERS]), held(900), []
+    monkeypatch.setattr(margin, "balance", lambda *_: asked.append(1) or 1_000 * MONEY_ONE)
+    for ts_ns in (1, 2, DAY_NS - 1, DAY_NS, DAY_NS + 1):
+        assert not margin.calls(marked(10_000, ts_ns=ts_ns), portfolio)
+    assert len(asked) == 2
 
 
 def test_an_order_needs_the_venues_initial_margin() -> None:

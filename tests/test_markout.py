@@ -200,6 +200,14 @@ def test_every_mistake_is_one_line(traded: tuple[Path, str]) -> None:
         text = tickerml(data, "markout", *words, code=code)
         assert said in text
         assert text.count("\n") == 1, text
+    events = next(data.glob("events/**/*.parquet"))
+    before = (data / "f.csv").read_bytes(), events.read_bytes()
+    (data / "link.csv").symlink_to("f.csv")
+    for out in ("f.csv", "link.csv"):
+        assert "is an input" in tickerml(data, "markout", run, "--fills", "f.csv", "-o", out, code=2)
+    words = (str(events), "--fills", "f.csv", "-o", str(events))
+    assert "is an input" in tickerml(data, "markout", *words, code=2)
+    assert before == ((data / "f.csv").read_bytes(), events.read_bytes())
     (data / "empty.csv").write_text((data / "f.csv").read_text().splitlines()[0] + "\n")
     assert tickerml(data, "markout", run, "--fills", "empty.csv", "-o", "none.csv")["table"] == []
     assert (data / "none.csv").read_text().count("\n") == 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import tickerml
+from commands import import_capture, tickerml
 from tickerml.schema import FLAGS, KINDS, LIVE, STATES
 from tickerml.sinks.events import EventFile, read_events
 from tickerml.sinks.npz import ASK_ROW, BID_ROW, BUY, CLEAR, DEPTH, DTYPE, EXCH, LOCAL, SELL, SNAPSHOT, TRADE
@@ -74,8 +74,7 @@ def save(path: Path, rows: Any, name: str = "data") -> Path:
 def test_what_was_exported_comes_back_with_the_same_fills(tmp_path: Path, venue: str) -> None:
     instrument, first = f"{venue}:DEMOUSDT", tmp_path / "first"
     first.mkdir()
-    file = str(HERE / "data" / f"{venue}_DEMOUSDT.raw.gz")
-    run = tickerml(first, "data", "import", "hftbacktest-raw", file, "--instrument", instrument)["run"]
+    run = import_capture(first, venue)
     fills = [tmp_path / f"{n}.csv" for n in range(3)]
     results = [backtest(first, run, fills[0])]
     for n in (1, 2):
@@ -184,6 +183,18 @@ def test_unsound_arrays_are_one_line_and_leave_nothing(change: Change, what: str
     error = import_npz(tmp_path / "data", "binance_usdm:DEMOUSDT", path, code=6)
     assert (what in error, error.count("\n"), str(path) in error) == (True, 1, True), error
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_what_fails_late_leaves_nothing_and_other_files_stay(tmp_path: Path) -> None:
+    """The first file is written when the second proves bad."""
+    data, instrument = tmp_path / "data", "binance_usdm:DEMOUSDT"
+    good_, bad = save(tmp_path / "a.npz", good()), save(tmp_path / "b.npz", with_("px", 1, 100.05)(good()))
+    import_npz(data, instrument, good_, bad, code=6)
+    assert list(data.iterdir()) == []
+    import_npz(data, instrument, good_)
+    before = sorted(data.rglob("*"))
+    import_npz(data, instrument, good_, bad, code=6)
+    assert sorted(data.rglob("*")) == before
 
 
 def test_files_that_are_no_arrays(tmp_path: Path) -> None:

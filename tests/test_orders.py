@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from engine_fakes import FakeReport, Info, view
-from simulated import Intent, Kind, Market, Message, Row, View, run_native
-from test_reference_shared import INSTRUMENT, MS, NS, SETTINGS, by_hand, limit, message
+from simulated import INSTRUMENT, Intent, Kind, Market, Message, Row, View, native_session, run_native
+from test_cost import hand_market
+from test_reference_shared import MS, NS, SETTINGS, by_hand, limit, message
 from tickerml import config, engine
 from tickerml.policy.base import quantity_worth
 from tickerml.portfolio import Portfolio
 from tickerml.risk import Limits, Risk
-from tickerml.schema import AMEND, CANCEL_ALL, IOC, LIMIT, UNDEF_I64
+from tickerml.schema import AMEND, CANCEL_ALL, IOC, LIMIT, LIQUIDATE, UNDEF_I64
 from tickerml.schema import Intent as Wanted
 from tickerml.sinks.files import OrdersFile
 from tickerml.sinks.ledger import Ledger
@@ -244,3 +245,36 @@ def test_a_policy_uses_them_through_risk_and_the_ledger_says_why(tmp_path: Path)
         ("expired", "reduce_only"), ("rejected", "reduce_only"),
     }  # fmt: skip
     assert portfolio.positions[0] >= 0, "a reduce-only sell never goes beyond zero"
+
+
+@pytest.mark.parametrize("rule", ["causal", "venue"])
+@pytest.mark.parametrize("exchange", ["no_partial", "partial"])
+def test_a_peers_taker_meets_the_book_of_the_moment(exchange: str, rule: str) -> None:
+    """However long nothing of ours was there: the ask moves from 100.2 to 105.0 after a long quiet."""
+    quiet = [(10 + n, [(Row.BID, 900, 1 + n % 2)]) for n in range(6_000)]
+    moved = [(6_010, [(Row.ASK, 1_002, 0), (Row.ASK, 1_004, 0), (Row.ASK, 1_050, 9)])]
+    after = [(6_010 + n, [(Row.BID, 900, 1 + n % 2)]) for n in range(1, 600)]
+    session = native_session(hand_market(*quiet, *moved, *after), exchange=exchange, report_rule=rule)
+    fills = []
+    for n, shown in enumerate(session):
+        fills += shown.fills
+        session.submit([(Kind.MARKET, 0, 1, 0, 1, 0, 0)] if n == 62 else [], (), b"")
+    assert [fill.px for fill in fills] == [1_050]
+
+
+@pytest.mark.parametrize("exchange", ["shared", "no_partial", "partial"])
+def test_the_venue_closes_a_position_by_any_rules(exchange: str) -> None:
+    """What rests goes first, with its reason; then the book is taken, reduce-only or not."""
+    session = native_session(
+        hand_market(*((10 + n, [(Row.BID, 900, 1 + n % 2)]) for n in range(1_500))), exchange=exchange
+    )
+    steps = {
+        2: [(Kind.MARKET, 0, 1, 0, 1, 0, 0)],
+        4: [(Kind.LIMIT, 0, 1, 900, 1, 0, 0)],
+        7: [(LIQUIDATE, 0, -1, 0, 1, 0, 0, True)],
+    }
+    reports = []
+    for n, shown in enumerate(session):
+        reports += [(report.kind, report.reason) for report in shown.reports]
+        session.submit(steps.get(n, []), (), b"")
+    assert reports[-2:] == [("cancelled", "liquidation"), ("filled", "liquidation")]

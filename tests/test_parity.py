@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMAND, Running, environment, run, serving, tickerml
+from commands import COMMAND, Running, environment, import_capture, run, serving, tickerml
 from tickerml.parity import _event_files
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -186,9 +186,57 @@ def test_a_run_that_was_killed_is_compared_as_far_as_it_can_be(tmp_path: Path) -
     assert (carried["equal"], carried["restarted_ts_ns"]) == (True, None), "it began with the account of the run before"
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("torn run.json", "run.json: cannot be read"),
+        ("no run.json", "run.json: cannot be read"),
+        ("no ledger", "ledger.sqlite: the ledger of run"),
+        ("ALTER TABLE fills DROP COLUMN px", "ledger.sqlite: the ledger of run"),
+        ("ALTER TABLE cursor DROP COLUMN ts_ns", "ledger.sqlite: the ledger of run"),
+        ("DROP TABLE gaps", "ledger.sqlite: the ledger of run"),
+        ("UPDATE account SET state='[]'", "ledger.sqlite: the ledger of run"),
+        ("PRAGMA user_version=99", "version 99"),
+    ],
+)
+def test_what_cannot_be_read_is_named(copied: tuple[Path, str], what: str, said: str) -> None:
+    data, run_ = copied
+    folder = data / "demo" / "runs" / run_
+    if what == "torn run.json":
+        (folder / "run.json").write_text('{"run": ')
+    elif what == "no run.json":
+        (folder / "run.json").unlink()
+    elif what == "no ledger":
+        (folder / "ledger.sqlite").write_bytes(b"no ledger " * 1000)
+    else:
+        with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
+            db.execute(what)
+            db.commit()
+    done = run(data, "parity", run_, "--no-others")
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1), done.stderr
+    assert done.stderr.removeprefix("tickerml: ").startswith(str(folder)) or str(folder) in done.stderr
+    assert said in done.stderr
+
+
+def test_a_folder_may_have_any_name(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """`#` and `?` end a path in a URI: neither is the ledger taken for another file, nor is one made."""
+    odd = tmp_path / "a#b?c"
+    odd.mkdir()
+    shutil.copytree(demo[0] / "demo", odd / "demo")
+    run_ = demo[1]["run"]
+
+    def files() -> set[Path]:
+        # Whoever reads a ledger in WAL mode leaves the two files of that mode beside it.
+        return {path for path in tmp_path.rglob("*") if not path.name.endswith(("-shm", "-wal"))}
+
+    found = files()
+    assert parity(odd, run_, "--no-others", code=0)["equal"] is True
+    assert run(odd, "parity", run_, "--no-others", TMPDIR=str(odd)).returncode == 0
+    assert tickerml(odd, "markout", run_)["fills"] == demo[1]["fills"]
+    assert files() == found
+
+
 def test_what_decided_nothing_has_no_parity(tmp_path: Path) -> None:
-    file = str(HERE / "data" / "binance_spot_DEMOUSDT.raw.gz")
-    made = tickerml(tmp_path, "data", "import", "hftbacktest-raw", file, "--instrument", "binance_spot:DEMOUSDT")
-    error = tickerml(tmp_path, "parity", made["run"], code=3)
+    error = tickerml(tmp_path, "parity", import_capture(tmp_path, "binance_spot"), code=3)
     assert (error.count("\n"), "no ledger" in error) == (1, True)
     assert "no such run" in tickerml(tmp_path, "parity", "20260101T000000Z-abcd", code=3)

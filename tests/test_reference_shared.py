@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from random_markets import QUEUES, RandomPolicy, random_market
 from reference_shared import Reference
-from simulated import LIVE, Flag, Intent, Kind, Market, Message, Row, View, run_native
+from simulated import INSTRUMENT, LIVE, Flag, Intent, Kind, Market, Message, Row, View, run_native
 from tickerml.schema import MONEY_ONE
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -23,11 +23,6 @@ LATENCIES = ("constant", "venue", "feed", "file:given")
 MS = 1_000_000
 UNKNOWN_FILL = 2**63 - 1
 """`Fill.ahead_qty` behind an unknown quantity; an order shows -1 for the same."""
-INSTRUMENT = {
-    "venue": "binance_usdm", "symbol": "DEMOUSDT", "base": "DEMO", "quote": "USDT", "kind": "perpetual",
-    "price_precision": 1, "qty_precision": 0, "tick": 1, "lot": 1, "min_notional": "0", "contract_size": "1",
-    "funding_interval_h": None, "metadata_source": "given",
-}  # fmt: skip
 SETTINGS = {
     "step_ms": 10, "queue": "risk_averse", "exchange": "shared", "report_rule": "causal", "reorder_ms": 250,
     "base_latency_ms": 5, "clock": "fixed:0", "entry_ms": 0, "response_ms": 0, "decision_ms": 0, "maker_bps": 0,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from commands import environment, tickerml
+from commands import environment, import_capture, tickerml
 from tickerml.errors import ConfigError, TickerError
 from tickerml.pool import Pool
 from tickerml.schema import COLUMNS, UNDEF_I64
@@ -30,9 +30,7 @@ GRID = "qty: [0.1, 0.25]\nqueue: [risk_averse, prob_log]\nlevels: [1, 3]\n"
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A data folder with a capture's event files, and its run."""
     data = tmp_path_factory.mktemp("sweep")
-    file = str(HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz")
-    made = tickerml(data, "data", "import", "hftbacktest-raw", file, "--instrument", "binance_usdm:DEMOUSDT")
-    return data, made["run"]
+    return data, import_capture(data)
 
 
 def sweep(loaded: tuple[Path, str], place: Path, text: str, *words: str, code: int = 0) -> Any:
@@ -138,6 +136,50 @@ def test_a_file_that_is_no_sweep_says_why(text: str, what: str, tmp_path: Path) 
     assert what in str(error.value), str(error.value)
 
 
+def test_latencies_of_a_file_are_swept_like_others(loaded: tuple[Path, str], tmp_path: Path) -> None:
+    rows = np.zeros(1, [(name, "i8") for name in ("req_ts", "exch_ts", "resp_ts")])
+    rows["req_ts"], rows["exch_ts"], rows["resp_ts"] = 10**18, 10**18 + 5 * 10**6, 10**18 + 9 * 10**6
+    np.save(tmp_path / "l.npy", rows)
+    text = f"latency: ['file:{tmp_path / 'l.npy'}', constant]\n"
+    for fixed in ((), ("--set", f"latency=file:{tmp_path / 'l.npy'}")):
+        sweep(loaded, tmp_path, "levels: [1]\n" if fixed else text, *fixed)
+        row = pq.read_table(tmp_path / "out.parquet").to_pylist()[0]
+        words = (
+            "--policy",
+            "grid",
+            "--set",
+            f"latency=file:{tmp_path / 'l.npy'}",
+            *(("--set", "levels=1") * bool(fixed)),
+        )
+        assert row["digest"] == tickerml(loaded[0], "backtest", loaded[1], *words)["digest"]
+    assert "no such file" in sweep(loaded, tmp_path, "latency: ['file:/none.npy']\n", code=3)
+
+
+def test_mappings_of_a_summary_are_json(loaded: tuple[Path, str], tmp_path: Path) -> None:
+    sweep(loaded, tmp_path, "levels: [1, 2]\n")
+    for row in pq.read_table(tmp_path / "out.parquet").to_pylist():
+        assert all(isinstance(json.loads(row[key]), dict) for key in ("costs", "overrides", "stats"))
+        assert isinstance(json.loads(row["funding_next"]), list)
+
+
+def test_a_sweep_writes_over_no_input_and_nothing_under_data(loaded: tuple[Path, str], tmp_path: Path) -> None:
+    data, events = loaded
+    (tmp_path / "s.yaml").write_text("levels: [1]\n")
+    inside = next(data.glob("events/**/*.parquet"))
+    before = inside.read_bytes()
+    outside = tmp_path / "e.parquet"
+    outside.write_bytes(before)
+    (tmp_path / "l.parquet").symlink_to(outside)
+    words = ("--policy", "grid", "--sweep", str(tmp_path / "s.yaml"), "-o")
+    for source, out, what in (
+        (str(outside), outside, "is an input"), (str(outside), tmp_path / "l.parquet", "is an input"),
+        (events, inside, "is an input"), (events, data / "new.parquet", "nothing under the data folder"),
+    ):  # fmt: skip
+        assert what in tickerml(data, "backtest", source, *words, str(out), code=2)
+    assert (inside.read_bytes(), outside.read_bytes()) == (before, before)
+    assert not (data / "new.parquet").exists()
+
+
 def test_usage(loaded: tuple[Path, str], tmp_path: Path) -> None:
     data, events = loaded
     base = ("backtest", events, "--policy", "grid")
@@ -145,9 +187,10 @@ def test_usage(loaded: tuple[Path, str], tmp_path: Path) -> None:
     file = str(tmp_path / "s.yaml")
     assert "belong to --sweep" in tickerml(data, *base, "-o", "x.parquet", code=2)
     assert "of one backtest" in tickerml(data, *base, "--sweep", file, "--fills", "x.csv", code=2)
-    assert "no such file" in tickerml(data, *base, "--sweep", "none.yaml", "-o", "x.parquet", code=3)
-    assert ".parquet" in tickerml(data, *base, "--sweep", file, "-o", "x.csv", code=1)
-    assert "under the data folder" in tickerml(data, *base, "--sweep", file, code=1)
+    assert "no such file" in tickerml(data, *base, "--sweep", "none.yaml", "-o", str(tmp_path / "x.parquet"), code=3)
+    assert ".parquet" in tickerml(data, *base, "--sweep", file, "-o", str(tmp_path / "x.csv"), code=1)
+    assert "under the data folder" in tickerml(data, *base, "--sweep", file, code=2)
+    assert "under the data folder" in tickerml(data, *base, "--sweep", file, "-o", "x.parquet", code=2)
     assert "nowhere" in tickerml(data, *base, "--sweep", file, "-o", str(tmp_path / "nowhere" / "x.parquet"), code=3)
 
 
@@ -206,6 +249,27 @@ def test_what_was_finished_is_kept(what: str, code: int, said: str, loaded: tupl
     assert table.column("levels").to_pylist() == [1, 2]
     assert table.column("settings_tried").to_pylist() == [2, 2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "s.yaml"]
+
+
+HANG_UP = """
+import os, signal, time
+from tickerml.pool import spread
+def work(n, tell):
+    if n == 1:
+        os.killpg(0, signal.SIGHUP)
+    time.sleep(60 * n)
+    return n
+done = spread(work, 3, 1, what="things", quiet=True)
+print(done)
+"""
+
+
+def test_a_hang_up_of_the_whole_group_keeps_what_was_finished() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANG_UP], capture_output=True, text=True, check=False, start_new_session=True,
+        env=environment(), timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "Spread(results={0: 0}, error=None, failed=-1, stopped=True)\n", done.stderr
 
 
 def test_a_pool_hands_out_every_task_once_and_stops() -> None:

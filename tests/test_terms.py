@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import tickerml
+from commands import import_capture, tickerml
 from engine_fakes import SPOT, FakeFill, view
 from simulated import LIVE, Kind, Market, Message, Row, run_native
 from tickerml import cost
@@ -66,6 +66,21 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, wrong: str, said: 
     (problem,) = error.value.problems
     assert problem.startswith(f"{tmp_path}/given/terms_config.yaml:")
     assert said in problem
+
+
+def test_a_tier_of_margin_is_given_once(tmp_path: Path) -> None:
+    """A tier is known by symbol, date and worth; the same worth in other words is the same tier."""
+    row = "{venue: binance_usdm, symbol: %s, from: %s, worth_max: %s, maintenance_frac: 0.01, leverage_max: 20}"
+    rows = [row % one for one in (
+        ("BTCUSDT", "2024-01-01", "500"), ("BTCUSDT", "2024-01-01", "600"), ("BTCUSDT", "2024-01-02", "500"),
+        ("ETHUSDT", "2024-01-01", "500"),
+    )]  # fmt: skip
+    folder = given(tmp_path, "margin:\n" + "".join(f"  - {one}\n" for one in rows))
+    assert len(load(folder, environ={}, cwd=tmp_path).config.terms.margin) == 4
+    rows.append(rows[0].replace("500", "500.0").replace("0.01", "0.02"))
+    given(tmp_path, "margin:\n" + "".join(f"  - {one}\n" for one in rows))
+    with pytest.raises(ConfigError, match=r"margin: has two rows of binance_usdm BTCUSDT 500.0 from 2024-01-01; keep"):
+        load(folder, environ={}, cwd=tmp_path)
 
 
 def test_a_replay_takes_the_terms_of_its_tape(tmp_path: Path) -> None:
@@ -139,9 +154,7 @@ def test_a_file_of_fills_says_in_what_a_fee_was_taken(tmp_path: Path) -> None:
 def test_commands_refuse_a_table_without_their_venue(tmp_path: Path) -> None:
     """One line, exit 4, nothing half-written; the venue that is not traded may be missing."""
     (data := tmp_path / "data").mkdir()
-    capture = HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz"
-    demo = "binance_usdm:DEMOUSDT"
-    name = tickerml(data, "data", "import", "hftbacktest-raw", str(capture), "--instrument", demo)["run"]
+    demo, name = "binance_usdm:DEMOUSDT", import_capture(data)
     fills, folder = str(tmp_path / "fills.csv"), str(given(tmp_path, "fees:\n" + ROW.replace("usdm", "spot")))
     for words in (
         ("backtest", name, "--policy", "hold", "--fills", fills),

@@ -45,8 +45,8 @@ class Estimate(NamedTuple):
     high: float
 
 
-def mean_estimate(samples: Floats, resamples: int, rng: np.random.Generator, part: float = 0.95) -> Estimate:
-    """The mean of a series in the order of time, with a percentile interval.
+def mean_estimate(samples: Floats, resamples: int, rng: np.random.Generator) -> Estimate:
+    """The mean of a series in the order of time, with a 95 % percentile interval.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def mean_estimate(samples: Floats, resamples: int, rng: np.random.Generator, par
         return Estimate(n, float(n), 1.0, float(samples[0]) if n else nan, nan, nan)
     block = block_length(samples)
     means = resampled_sums(samples[:, None], block, resamples, rng)[:, 0] / n
-    low, high = np.quantile(means, [(1 - part) / 2, (1 + part) / 2])
+    low, high = np.quantile(means, [0.025, 0.975])
     spread = float(means.var())
     effective = min(float(n), max(1.0, float(samples.var(ddof=1)) / spread)) if spread > 0 else float(n)
     return Estimate(n, effective, block, float(samples.mean()), float(low), float(high))

@@ -61,7 +61,8 @@ def newest(data: Path, command: str, source: str, run: str) -> dict[str, Any] | 
             raise UnsoundDataError(f"{info['unreadable']}: cannot be read, and run {name} left an account; {MEND}")
         if last and last.account:
             return _proved(last.account, path, name)
-        if info.get("state") == "ended":
+        # One that was ended as damaged before its first commit had none: nothing could ever be put back.
+        if info.get("state") == "ended" and not (last is None and "damaged" in info):
             raise UnsoundDataError(f"{path}: run {name} has ended, and its account is not there; {MEND}")
     return None
 

@@ -8,7 +8,6 @@ report, and a boundary that falls before the next record.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.schema import Intent, Refused, View
 from tickerml.sinks.committed import committed
+from tickerml.sinks.folder import sync_folder
 
 __all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "ledger_cursor", "newest"]
 
@@ -128,6 +128,8 @@ class Checkpointer:
             self._waiting = None
 
     def _make(self, path: Path, view: View, portfolio: Any) -> None:
+        from tickerml._native import sha256_hex
+
         parts = {
             "session": self._session.checkpoint(),
             "portfolio": portfolio.state_bytes(),
@@ -143,7 +145,7 @@ class Checkpointer:
             "digest": self._session.digest,
             "pinned": self._pinned,
             "lengths": [len(parts[name]) for name in PARTS],
-            "sha256": hashlib.sha256(body).hexdigest(),
+            "sha256": sha256_hex(body),
         }
         with path.open("wb") as file:
             file.write(MAGIC + json.dumps(head, separators=(",", ":")).encode() + b"\n" + body)
@@ -158,11 +160,7 @@ class Checkpointer:
             return
         path.rename(path.with_suffix(".bin"))
         log.info("checkpoint at record %d", pos)
-        handle = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(self._folder)
         self._waiting = None
         for old in sorted(self._folder.glob("checkpoint-*.bin"), key=_pos_of)[:-KEEP]:
             old.unlink()
@@ -175,11 +173,13 @@ def _pos_of(path: Path) -> int:
 
 def _read(path: Path, pinned: Mapping[str, str]) -> Checkpoint | None:
     """The checkpoint in a file; None where it is torn, altered or of another run."""
+    from tickerml._native import sha256_hex
+
     raw = path.read_bytes()
     try:
         magic, line, body = raw[: len(MAGIC)], *raw[len(MAGIC) :].split(b"\n", 1)
         head = json.loads(line)
-        whole = magic == MAGIC and hashlib.sha256(body).hexdigest() == head["sha256"]
+        whole = magic == MAGIC and sha256_hex(body) == head["sha256"]
         if not whole or head["pinned"] != dict(pinned) or sum(head["lengths"]) != len(body):
             return None
         ends = [sum(head["lengths"][: n + 1]) for n in range(len(PARTS))]

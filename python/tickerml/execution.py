@@ -9,21 +9,56 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tickerml import _native
-from tickerml.config.queue_file import FORMAT, read_curve
+from tickerml.config.queue_file import FORMAT, Curve, read_curve
 from tickerml.errors import ConfigError, TickerError
 from tickerml.sources.l3 import bitstamp_columns
-from tickerml.writing import writing
+from tickerml.writing import replacing
 
-__all__ = ["fit_files", "fit_loopback", "truth", "truth_text", "write_curve"]
+__all__ = ["GivenCurve", "fit_files", "fit_loopback", "read_given", "truth", "truth_text", "write_curve"]
 
 FIT_SEED = 1_000_003
 """Added to the seed of a table for the market that its curve is measured on: another one."""
 
 LOOK_NS = 100_000_000
 """How often a level is looked at in an order-by-order recording: as often as a diff comes."""
+
+
+class GivenCurve(NamedTuple):
+    """A curve of a file, for `fitted`."""
+
+    path: Path
+    curve: Curve
+
+    def is_of(self, law: str, regime: str, seed: int) -> bool:
+        """Whether it was measured on this very market."""
+        wanted = (law, regime, seed)
+        return any((s.get("law"), s.get("regime"), s.get("seed")) == wanted for s in self.curve.sources)
+
+
+def read_given(
+    path: Path, laws: Sequence[str], regimes: Sequence[str], *, seed: int, allow_insample: bool = False
+) -> GivenCurve:
+    """A curve to be judged by some markets; all are asked for before the first of them takes its minutes.
+
+    Raises
+    ------
+    ConfigError
+        For a curve that cannot be read, or that was measured on one of these markets.
+    """
+    try:
+        given = GivenCurve(path, read_curve(path))
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+    same = [(law, regime) for law in laws for regime in regimes if given.is_of(law, regime, seed)]
+    if same and not allow_insample:
+        raise ConfigError(
+            [f"{path}: was measured on this market ({law}, {regime}, seed {seed}); give another --seed, or "
+             "--allow-insample, which marks the report" for law, regime in same]
+        )  # fmt: skip
+    return given
 
 
 def truth(
@@ -33,10 +68,9 @@ def truth(
     orders: int,
     seed: int,
     horizon_s: int = 30,
-    curve: Path | None = None,
+    curve: GivenCurve | None = None,
     fit_orders: int = 0,
     grid: bool = False,
-    allow_insample: bool = False,
 ) -> dict[str, Any]:
     """One table: every model, the band and the naive pair, in one law and one regime.
 
@@ -44,29 +78,14 @@ def truth(
     ----------
     orders : orders to follow; they come every half second.
     horizon_s : an order that is not met within it counts as not met.
-    curve : file of the curve for `fitted`; without it one is measured on another market of `fit_orders` orders' length.
+    curve : for `fitted`; without it one is measured on another market of `fit_orders` orders' length.
     grid : also what the policy `grid` earns, by each model and in truth.
-
-    Raises
-    ------
-    ConfigError
-        For a curve that cannot be read, or that was measured on this very market.
     """
     asked: dict[str, Any] = {"law": law, "regime": regime, "orders": orders, "seed": seed, "horizon_s": horizon_s}
     report: dict[str, Any] = {}
     if curve is not None:
-        try:
-            read = read_curve(curve)
-        except ValueError as error:
-            raise ConfigError([str(error)]) from None
-        same = any((s.get("law"), s.get("regime"), s.get("seed")) == (law, regime, seed) for s in read.sources)
-        if same and not allow_insample:
-            raise ConfigError(
-                [f"{curve}: was measured on this market ({law}, {regime}, seed {seed}); give another --seed, or "
-                 "--allow-insample, which marks the report"]
-            )  # fmt: skip
-        asked["queue_share"] = [float(share) for share in read.share]
-        report = {"curve": str(curve), **({"insample": True} if same else {})}
+        asked["queue_share"] = [float(share) for share in curve.curve.share]
+        report = {"curve": str(curve.path), **({"insample": True} if curve.is_of(law, regime, seed) else {})}
     elif fit_orders:
         fit = fit_loopback([law], [regime], orders=fit_orders, seed=seed + FIT_SEED)
         asked["queue_share"] = fit["share"]
@@ -129,10 +148,8 @@ def write_curve(curve: dict[str, Any], path: Path) -> None:
     ------
     TickerError, NotFoundError
     """
-    made = path.with_name(path.name + ".tmp")
-    with writing(path):
-        made.write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
-        made.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
 
 
 def truth_text(tables: Sequence[dict[str, Any]]) -> str:

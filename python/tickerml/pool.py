@@ -23,14 +23,12 @@ from typing import Any, Final, NamedTuple
 
 from tickerml import progress
 from tickerml.errors import ConfigError, DeadlineError, NotFoundError, TickerError, UnsoundDataError
-from tickerml.signals import Stopping
+from tickerml.signals import HEARD, Stopping
 
 __all__ = ["Done", "Pool", "Spread", "Tell", "cores", "spread"]
 
 Tell = Callable[[float], None]
 """Takes how much of a task is done, 0 to 1."""
-
-HEARD: Final = (signal.SIGINT, signal.SIGTERM)
 
 LINE_S: Final = 5.0
 """Time between two lines of progress where no bar is drawn."""
@@ -226,7 +224,7 @@ class Pool:
             raise TickerError(f"its worker {how}") from None
         if isinstance(value, _Failed):
             self.failed = task
-            kinds = {3: NotFoundError, 5: DeadlineError, 6: UnsoundDataError}
+            kinds = {kind.exit_code: kind for kind in (NotFoundError, DeadlineError, UnsoundDataError)}
             if value.exit_code == ConfigError.exit_code:
                 raise ConfigError(value.text.splitlines())
             raise kinds.get(value.exit_code, TickerError)(value.text)
@@ -246,8 +244,11 @@ class Pool:
     # ---- in a worker ---------------------------------------------------------------------------------------------
 
     def _serve(self, n: int, pipe: Connection, others: list[Connection], parent: int) -> None:
-        """Takes tasks until the parent's end of the pipe is closed. A Ctrl-C is the parent's alone."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """Takes tasks until the parent's end of the pipe is closed. What a terminal sends to all of its group (Ctrl-C,
+        a hang-up) is the parent's alone.
+        """
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

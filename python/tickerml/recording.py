@@ -81,7 +81,7 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
     carried = _carried(place, asked, name, record["instruments"])
     config_json = {
         "run": name, "resume": resumed, "data_dir": str(place.data), "source": place.source,
-        **build.effective(config)["exchanges"]["recording"],
+        **config.exchanges.recording.model_dump(),
         "config_record": record, "carry_record": carried, "venues": venues,
         "tail_pos": recorded.checkpoint.pos + 1 if recorded.checkpoint else 0,
     }  # fmt: skip

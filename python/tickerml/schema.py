@@ -27,6 +27,15 @@ LAYOUT_HASH: Final = "layout_sha256"
 UNDEF_I64: Final = -(2**63)
 """An absent price or time stamp."""
 
+MARK_PRECISION: Final = 8
+"""Decimals of a mark price: `mark_e8`."""
+
+RATE_PRECISION: Final = 12
+"""Decimals of a funding rate: `rate_e12`."""
+
+DAY_NS: Final = 86_400 * 1_000_000_000
+"""A UTC day."""
+
 MONEY_PRECISION: Final = 18
 MONEY_ONE: Final = 10**MONEY_PRECISION
 """One unit of a currency: money is integers of 10^-18."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-__all__ = ["Stopping"]
+__all__ = ["HEARD", "Stopping"]
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -1,15 +1,37 @@
-"""What goes wrong while a file is written, said with its name: the system's own error of a write has none."""
+"""Files written whole or not at all, and what goes wrong then said with their names: the system's own error of a write
+has none.
+"""
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tickerml.errors import NotFoundError, TickerError
 
-__all__ = ["writing"]
+__all__ = ["replacing", "writing"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a draft beside `path`, which takes its place at the end; after an error there is no draft and `path` is as
+    it was. What the block closes must be closed inside it.
+
+    Raises
+    ------
+    TickerError, NotFoundError
+        With the name `path`, for every OSError of the block.
+    """
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        with writing(path):
+            yield draft
+            draft.replace(path)
+    finally:
+        with suppress(OSError):  # where the folder is none, or the name too long: said already
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager

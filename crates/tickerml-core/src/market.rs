@@ -152,6 +152,11 @@ impl Market {
         self.bind_lines();
     }
 
+    /// Whose connection a slot is.
+    pub fn venue_of(&self, slot: u16) -> Option<Venue> {
+        self.slots.venue(slot)
+    }
+
     /// Symbols of each public connection, by its name without the side: `binance_spot/public/0`.
     pub fn set_shards(&mut self, shards: &BTreeMap<String, Vec<String>>) {
         self.slots.set_plan(shards);

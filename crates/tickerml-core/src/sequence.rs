@@ -36,7 +36,7 @@ pub enum Diff {
 pub enum Snapshot {
     /// Apply it, then offer every buffered diff again.
     Accept,
-    /// Older than the first buffered diff: ask again.
+    /// Older than the first buffered diff, or asked for before the connection began while no diff is buffered: ask again.
     TooOld,
     /// Nobody waits for one, or no diff has come yet.
     Unneeded,
@@ -47,6 +47,8 @@ pub enum Snapshot {
 pub struct Sequence {
     futures: bool,
     state: BookState,
+    /// When the connection began whose diffs it follows; `i64::MIN` until that is told.
+    since_ns: i64,
     /// `u` of the last diff accepted (or buffered).
     last: u64,
     /// Ids of the first buffered diff that a snapshot must reach.
@@ -67,9 +69,14 @@ pub struct Sequence {
 impl Sequence {
     /// A sequence in state Connecting.
     pub const fn new(venue: Venue) -> Self {
+        Sequence::of(venue.is_futures(), BookState::Connecting)
+    }
+
+    const fn of(futures: bool, state: BookState) -> Self {
         Sequence {
-            futures: venue.is_futures(),
-            state: BookState::Connecting,
+            futures,
+            state,
+            since_ns: i64::MIN,
             last: 0,
             first_buffered: None,
             bridging: false,
@@ -134,18 +141,15 @@ impl Sequence {
     /// The book starts over. `Connecting` after a disconnect or a new epoch, `Buffering` otherwise.
     pub fn reset(&mut self, state: BookState) {
         debug_assert!(matches!(state, BookState::Connecting | BookState::Buffering));
-        *self = Sequence {
-            futures: self.futures,
-            state,
-            last: 0,
-            first_buffered: None,
-            bridging: false,
-            run: None,
-            covered: 0,
-            floor: 0,
-            late_in_row: 0,
-            recent: Recent::new(),
-        };
+        let since_ns = if state == BookState::Connecting { i64::MIN } else { self.since_ns };
+        *self = Sequence { since_ns, ..Sequence::of(self.futures, state) };
+    }
+
+    /// A connection began that carries the diffs.
+    pub const fn join(&mut self, ts_ns: i64) {
+        if matches!(self.state, BookState::Connecting) && self.since_ns == i64::MIN {
+            self.since_ns = ts_ns;
+        }
     }
 
     /// The next diff of the stream.
@@ -172,9 +176,11 @@ impl Sequence {
         answer
     }
 
-    /// A REST snapshot with this `lastUpdateId`.
-    pub fn on_snapshot(&mut self, last_update_id: u64) -> Snapshot {
+    /// A REST snapshot with this `lastUpdateId`, which was asked for at `sent_ns`.
+    pub fn on_snapshot(&mut self, last_update_id: u64, sent_ns: i64) -> Snapshot {
         match (self.state, self.first_buffered) {
+            // An answer to what an earlier connection asked is old, and no diff is here to show it.
+            (BookState::Buffering, None) if sent_ns < self.since_ns => return Snapshot::TooOld,
             (BookState::Syncing, Some(first)) if !self.reaches(first, last_update_id) => return Snapshot::TooOld,
             // Before the first diff of a connection it is true at its own id, and the first diff is held against it.
             (BookState::Syncing, Some(_)) | (BookState::Buffering, None) => {}

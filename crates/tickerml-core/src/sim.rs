@@ -44,8 +44,6 @@ pub use prints::Prints;
 pub use queue::{Curve, FITTED_KNOTS, Fitted, Observed, Place, QueueFit, QueueModel, Shadows};
 pub use request::{AMEND, CANCEL, CANCEL_ALL, Request};
 pub use sample::{Sample, quotes_at};
-pub use sorted::clock_offset_ns;
-pub use wire::Wire;
 
 use crate::event::{BookState, Message, Row, RowKind};
 use crate::event_set::EventSet;
@@ -55,11 +53,12 @@ use desk::{Desk, news};
 use funding::Plan;
 use rate::Rates;
 use serde::{Deserialize, Serialize};
-use sorted::Sorted;
+use sorted::{Sorted, clock_offset_ns};
 use stand::{Stand, VenueRows, is_snapshot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use timeline::{Stream, Timeline};
+use wire::Wire;
 
 /// All simulated venues of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -223,7 +222,8 @@ impl Sim {
             None => {
                 stand.run(timeline, &mut self.desk, limit_ns, known_ns, pos, &line.instrument);
                 timeline.taken(limit_ns);
-                stand.rest_if_idle(timeline.can_undo());
+                // A peer's book has lost its levels below a lot: it cannot be told again from ours.
+                stand.rest_if_idle(self.desk.rules.exchange == Exchange::Shared && timeline.can_undo());
             }
         }
     }

@@ -100,6 +100,15 @@ pub fn format_decimal(value: i128, precision: u8) -> String {
     format!("{sign}{whole}.{}", decimals.trim_end_matches('0'))
 }
 
+/// Bytes as hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// The one conversion from scaled integers to a float: for features and reports, never for money.
 pub fn to_f64(value: i64, precision: u8) -> f64 {
     value as f64 / POW10[usize::from(precision)] as f64

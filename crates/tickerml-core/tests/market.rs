@@ -70,16 +70,12 @@ impl Hand {
 
     /// A snapshot with 1 at the bid of 100.00 and at the ask of 200.00.
     fn snapshot(&mut self, symbol: &str, id: u64) {
-        let head = RestHead {
-            id: 1,
-            what: "depth".into(),
-            symbol: symbol.into(),
-            url: String::new(),
-            sent_ts_ns: 0,
-            status: 200,
-            headers: Vec::new(),
-            error: String::new(),
-        };
+        self.snapshot_sent(symbol, id, self.now);
+    }
+
+    /// The same, asked for at a time of its own.
+    fn snapshot_sent(&mut self, symbol: &str, id: u64, sent_ns: i64) {
+        let head = RestHead::depth(1, symbol, sent_ns);
         let body = format!("{{\"lastUpdateId\":{id},\"bids\":[[\"100.00\",\"1\"]],\"asks\":[[\"200.00\",\"1\"]]}}");
         self.put(RecordKind::Rest, self.rest, &head.encode(body.as_bytes()));
     }
@@ -144,6 +140,21 @@ fn diffs_that_overflow_before_the_first_snapshot_are_a_gap() {
     hand.snapshot("XUSDT", id);
     assert_eq!((hand.state(0), hand.bid(0)), (BookState::Live, 7_000));
     assert_eq!(hand.gaps[1].to_ts_ns, hand.now);
+}
+
+/// Asked for on the connection before and answered after the next began: minutes old, perhaps, and no diff is here to show it.
+#[test]
+fn a_snapshot_that_an_earlier_connection_asked_for_makes_no_book() {
+    let mut hand = Hand::new(Venue::BinanceSpot, &["XUSDT"], &["public/0/a", "rest"]);
+    hand.connect(1);
+    hand.diff(1, "XUSDT", spot(1, 2), "5");
+    let asked_ns = hand.now;
+    hand.disconnect(1);
+    hand.connect(1);
+    hand.snapshot_sent("XUSDT", 2, asked_ns);
+    assert_eq!(hand.state(0), BookState::Buffering);
+    hand.snapshot("XUSDT", 2);
+    assert_eq!(hand.state(0), BookState::Live);
 }
 
 #[test]

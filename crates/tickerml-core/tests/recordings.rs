@@ -38,16 +38,7 @@ fn feed(market: &mut Market, survey: &mut Survey, files: &[Vec<u8>], symbol: &st
             market.record(&connect, survey).unwrap();
         }
         let is_frame = frame.starts_with(b"{\"stream\"");
-        let head = RestHead {
-            id: 1,
-            what: "depth".into(),
-            symbol: symbol.into(),
-            url: String::new(),
-            sent_ts_ns: 0,
-            status: 200,
-            headers: Vec::new(),
-            error: String::new(),
-        };
+        let head = RestHead::depth(1, symbol, ts_recv_ns);
         let (kind, slot, bytes) =
             if is_frame { (RecordKind::Frame, 1, frame) } else { (RecordKind::Rest, 2, head.encode(&frame)) };
         let record = Record { pos, kind, slot, ts_recv_ns, ts_mono_ns: 0, bytes: &bytes };

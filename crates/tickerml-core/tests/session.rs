@@ -57,16 +57,7 @@ impl Tape {
         self.push(RecordKind::Instrument, 0, ts, serde_json::to_vec(&i).unwrap());
         self.push(RecordKind::Connect, 1, ts, b"{\"slot\":1,\"url\":\"ws://x\"}".to_vec());
         self.diff(ts + MS, 1, 500);
-        let head = RestHead {
-            id: 1,
-            what: "depth".into(),
-            symbol: "XUSDT".into(),
-            url: String::new(),
-            sent_ts_ns: ts + MS,
-            status: 200,
-            headers: Vec::new(),
-            error: String::new(),
-        };
+        let head = RestHead::depth(1, "XUSDT", ts + MS);
         let body =
             br#"{"lastUpdateId":1,"bids":[["100.00","5"],["99.99","5"]],"asks":[["100.01","5"],["100.02","5"]]}"#;
         self.push(RecordKind::Rest, 2, ts + 2 * MS, head.encode(body));

@@ -217,17 +217,7 @@ impl Import<'_> {
     }
 
     fn rest_record(&self, item: &Item<'_>) -> Vec<u8> {
-        let head = RestHead {
-            id: self.report.snapshots,
-            what: "depth".to_owned(),
-            symbol: self.symbol.to_owned(),
-            url: String::new(),
-            sent_ts_ns: item.ts_ns,
-            status: 200,
-            headers: Vec::new(),
-            error: String::new(),
-        };
-        head.encode(item.payload)
+        RestHead::depth(self.report.snapshots, self.symbol, item.ts_ns).encode(item.payload)
     }
 
     fn reject(&mut self, rejected: Rejected) {

@@ -2,16 +2,14 @@
 //! reads, and the recorders of others write.
 use crate::reader::TapeReader;
 use crate::store::{StoreError, StoreResult};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use tickerml_core::error::Error;
-use tickerml_core::instrument::parse_id;
+use tickerml_core::instrument::{Venue, parse_id};
+use tickerml_core::market::Market;
 use tickerml_core::tape::{Record, RecordKind, RestHead};
-
-/// Where a frame of a combined stream names it: at its start.
-const STREAM: &[u8] = b"{\"stream\":\"";
+use tickerml_core::wire;
 
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -25,7 +23,7 @@ pub struct RawReport {
 /// Writes the lines of `instrument` into the file `out`, which is made anew; compressed by gzip where `gzip` says so.
 ///
 /// # Errors
-/// [`StoreError::NotFound`] where there is no tape, [`Error::UnknownInstrument`] for a name that is none, and the system's.
+/// [`StoreError::NotFound`] where there is no tape, [`tickerml_core::error::Error::UnknownInstrument`] for a name that is none, and the system's.
 pub fn export_raw(tape: &Path, instrument: &str, out: &Path, gzip: bool) -> StoreResult<RawReport> {
     let fail = |e: &std::io::Error| StoreError::io("file", out, e);
     let mut lines = Lines::new(instrument)?;
@@ -47,19 +45,19 @@ pub fn export_raw(tape: &Path, instrument: &str, out: &Path, gzip: bool) -> Stor
 
 /// Which records are lines.
 struct Lines {
-    venue: String,
+    venue: Venue,
     symbol: String,
     /// How its streams begin: `btcusdt@`.
     stream: Vec<u8>,
-    /// By slot, whether it is of the venue.
-    slots: Vec<bool>,
+    /// Which connection is whose.
+    market: Market,
 }
 
 impl Lines {
     fn new(instrument: &str) -> StoreResult<Lines> {
         let (venue, symbol) = parse_id(instrument)?;
         let stream = format!("{}@", symbol.to_lowercase()).into_bytes();
-        Ok(Lines { venue: venue.name().to_owned(), symbol, stream, slots: Vec::new() })
+        Ok(Lines { venue, symbol, stream, market: Market::new() })
     }
 
     fn write(
@@ -92,19 +90,10 @@ impl Lines {
     fn line<'a>(&mut self, record: &Record<'a>) -> StoreResult<Option<&'a [u8]>> {
         match record.kind {
             RecordKind::Config => {
-                #[derive(Deserialize)]
-                struct Config {
-                    slots: Vec<String>,
-                }
-                let bad = Error::BadMessage { what: "CONFIG record", offset: 0, reason: "no slots" };
-                let config: Config = serde_json::from_slice(record.bytes).map_err(|_| bad)?;
-                self.slots = config.slots.iter().map(|slot| slot.split('/').next() == Some(&self.venue)).collect();
+                self.market.set_slots_from(record.bytes)?;
                 Ok(None)
             }
-            RecordKind::Frame if self.is_ours(record) => {
-                let named = record.bytes.strip_prefix(STREAM).is_some_and(|rest| rest.starts_with(&self.stream));
-                Ok(named.then_some(record.bytes))
-            }
+            RecordKind::Frame if self.is_ours(record) => Ok(self.is_named(record.bytes).then_some(record.bytes)),
             RecordKind::Rest if self.is_ours(record) => {
                 let (head, body) = RestHead::decode(record.bytes)?;
                 let snapshot = head.what == "depth" && head.status == 200 && head.symbol == self.symbol;
@@ -115,6 +104,17 @@ impl Lines {
     }
 
     fn is_ours(&self, record: &Record<'_>) -> bool {
-        self.slots.get(usize::from(record.slot)).copied().unwrap_or_default()
+        self.market.venue_of(record.slot) == Some(self.venue)
+    }
+
+    /// Whether a frame is of our instrument, in any of the forms that the engine reads.
+    fn is_named(&self, frame: &[u8]) -> bool {
+        if let Some(name) = wire::stream_name(frame) {
+            return name.starts_with(&self.stream);
+        }
+        wire::head(frame).is_ok_and(|head| match head.stream {
+            [] => head.symbol == self.symbol.as_bytes(),
+            name => name.starts_with(&self.stream),
+        })
     }
 }

@@ -101,9 +101,14 @@ impl Track {
         Outcome::Fine
     }
 
-    /// A snapshot came; buffered diffs are offered again.
-    pub fn on_snapshot(&mut self, last_update_id: u64, now_ns: i64) -> Snapshot {
-        let answer = self.sequence.on_snapshot(last_update_id);
+    /// A connection that carries the diffs began, by the stamp of its record.
+    pub const fn join(&mut self, ts_ns: i64) {
+        self.sequence.join(ts_ns);
+    }
+
+    /// A snapshot came that was asked for at the stamp `sent_ts_ns`; buffered diffs are offered again.
+    pub fn on_snapshot(&mut self, last_update_id: u64, sent_ts_ns: i64, now_ns: i64) -> Snapshot {
+        let answer = self.sequence.on_snapshot(last_update_id, sent_ts_ns);
         if answer == Snapshot::Accept {
             let waiting = std::mem::take(&mut self.waiting);
             self.forget();
@@ -153,11 +158,11 @@ mod tests {
         let mut track = Track::new(Venue::BinanceSpot);
         assert_eq!(track.on_diff(ids(1, 2), 0, 100), Outcome::Fine);
         assert!(track.wants_snapshot());
-        assert_eq!(track.on_snapshot(1, 0), Snapshot::Accept);
+        assert_eq!(track.on_snapshot(1, 0, 0), Snapshot::Accept);
         assert_eq!(track.update_id(), Some(2));
         assert_eq!(track.on_diff(ids(4, 5), 0, 100), Outcome::Gap);
         assert_eq!(track.on_diff(ids(7, 8), 0, 100), Outcome::Fine, "a second loss while not Live is the same gap");
-        assert_eq!(track.on_snapshot(6, 0), Snapshot::Accept);
+        assert_eq!(track.on_snapshot(6, 0, 0), Snapshot::Accept);
         assert_eq!(track.update_id(), Some(8));
     }
 
@@ -165,7 +170,7 @@ mod tests {
     fn a_snapshot_of_another_book_is_found_out() {
         let mut track = Track::new(Venue::BinanceSpot);
         track.on_diff(ids(1, 2), 0, 100);
-        assert_eq!(track.on_snapshot(1_000_000, 0), Snapshot::Accept);
+        assert_eq!(track.on_snapshot(1_000_000, 0, 0), Snapshot::Accept);
         assert_eq!(track.on_diff(ids(3, 4), PROOF_NS, 100), Outcome::Fine);
         assert_eq!(track.on_diff(ids(5, 6), PROOF_NS + 1, 100), Outcome::Mismatch);
         assert_eq!(track.on_diff(ids(7, 8), PROOF_NS + 2, 100), Outcome::Fine);

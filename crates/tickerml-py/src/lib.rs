@@ -24,7 +24,7 @@ use tickerml_core::feature::{DEPTH, FEATURE_NAMES};
 #[pyfunction]
 fn sha256_hex(data: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
+    tickerml_core::units::hex(&sha2::Sha256::digest(data))
 }
 
 #[pymodule]

@@ -228,11 +228,7 @@ fn request(intent: &Bound<'_, PyTuple>, instruments: usize) -> PyResult<Request>
     Ok(Request::New {
         instrument,
         kind: OrderKind::from_u8(kind).ok_or_else(|| bad("unknown kind"))?,
-        side: match intent.get_item(2)?.extract::<i8>()? {
-            1 => Side::Buy,
-            -1 => Side::Sell,
-            _ => return Err(bad("side is neither 1 nor -1")),
-        },
+        side: Side::from_i8(intent.get_item(2)?.extract()?).ok_or_else(|| bad("side is neither 1 nor -1"))?,
         px: intent.get_item(3)?.extract()?,
         qty: intent.get_item(4)?.extract()?,
         tag: intent.get_item(5)?.extract()?,

@@ -59,11 +59,7 @@ fn fit_json(fit: &QueueFit, end_ns: i64) -> String {
 }
 
 fn side_of(side: i8) -> PyResult<Side> {
-    match side {
-        1 => Ok(Side::Buy),
-        -1 => Ok(Side::Sell),
-        _ => Err(PyValueError::new_err("side is neither 1 nor -1")),
-    }
+    Side::from_i8(side).ok_or_else(|| PyValueError::new_err("side is neither 1 nor -1"))
 }
 
 /// A book order by order: true places in the queues (the queue model `fifo`).

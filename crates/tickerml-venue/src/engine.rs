@@ -160,12 +160,13 @@ impl Engine {
         })
     }
 
-    /// Places a phantom of this number behind what rests at a price, which must not be one at which the other side stands.
-    /// Returns the lots ahead.
-    pub fn place_phantom(&mut self, number: usize, side: Side, px: i64) -> i64 {
-        let ahead = self.qty_at(side, px);
-        self.phantoms.place(number, side, px, self.last_id, ahead);
-        ahead
+    /// Places a phantom of this number behind what rests at a price; false where it would take.
+    pub fn place_phantom(&mut self, number: usize, side: Side, px: i64) -> bool {
+        if self.best(side.other()).is_some_and(|best| crosses(side, px, best)) {
+            return false;
+        }
+        self.phantoms.place(number, side, px, self.last_id, self.qty_at(side, px));
+        true
     }
 
     /// Side and price of a resting order.

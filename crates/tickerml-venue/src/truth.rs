@@ -26,6 +26,8 @@ use tickerml_core::sim::Fitted;
 pub const MODELS: [&str; 6] =
     ["risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3", "prob_power3:3"];
 
+/// Market for each order asked for: the trials send one after the other.
+pub(crate) const ORDER_NS: i64 = 500_000_000;
 /// Way of a request to the venue, and of a report back.
 pub(crate) const WAY_NS: i64 = 10_000_000;
 
@@ -75,7 +77,7 @@ impl Asked {
         Ok(asked)
     }
 
-    /// The settings of one model's simulator.
+    /// The queue models to score.
     fn models(&self) -> Vec<&'static str> {
         let fitted = (!self.queue_share.is_empty()).then_some("fitted");
         MODELS.into_iter().chain(fitted).collect()

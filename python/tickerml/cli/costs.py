@@ -33,7 +33,6 @@ def costs(
     """
     from fractions import Fraction
 
-    from tickerml import config
     from tickerml.config.build import fees_at
     from tickerml.cost import Gauge
     from tickerml.roundtrip import BadQuantity, Ladder, round_trips
@@ -43,7 +42,7 @@ def costs(
 
     given = globals_of()
     tape = find_tape(tape_or_run, given.data_dir()) if tape_or_run else _running(given.data_dir(), instrument)
-    loaded = config.load(given.config, sets=sets, recorded=recorded_config(tape))
+    loaded = given.load(sets=sets, recorded=recorded_config(tape))
     book = full_book(tape, instrument, at)
     maker, taker = map(Fraction, fees_at(loaded.config, instrument.partition(":")[0], book["ts_recv_ns"]))
     try:

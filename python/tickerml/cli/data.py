@@ -5,14 +5,13 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, common, globals_of
+from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, common, globals_of, refuse_inputs
 from tickerml.cli.output import bytes_text, emit, span_text
+from tickerml.errors import UnsoundDataError
 
 __all__ = ["data"]
 
 REJECTED_SHOWN = 5
-UNSOUND = 6
-"""Exit code of data that cannot be trusted (contract.md)."""
 
 _allow_damage = click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
 
@@ -81,8 +80,10 @@ def _list_text(folder: Path, found: dict[str, list[dict[str, Any]]]) -> str:
 
 def _trouble(row: dict[str, Any]) -> str:
     """What is wrong with a run, if something is."""
+    from tickerml.sources.runs import damage_text
+
     if damage := row.get("damaged"):
-        return f", damaged: {damage['segment']}: {damage['reason']}"
+        return f", damaged: {damage_text(damage)}"
     return f", {row['problem']}" if "problem" in row else ""
 
 
@@ -106,40 +107,28 @@ def import_(
     min_notional: str | None,
 ) -> None:
     """Make a tape and event files of recordings; several FILEs are one tape. An npz makes event files only."""
+    steps = {"tick": tick, "lot": lot, "min_notional": min_notional}
     if format_ == "hftbacktest-npz":
-        result = _import_npz(files, instrument, no_events=no_events, tick=tick, lot=lot, min_notional=min_notional)
+        result = _import_npz(files, instrument, steps, no_events=no_events)
         emit(result, lambda: _npz_text(result))
         return
     from tickerml.sources.tapes import import_files
 
-    result = import_files(
-        globals_of().data_dir(),
-        format_,
-        files,
-        instrument,
-        events=not no_events,
-        steps={"tick": tick, "lot": lot, "min_notional": min_notional},
-    )
+    result = import_files(globals_of().data_dir(), format_, files, instrument, events=not no_events, steps=steps)
     emit(result, lambda: _import_text(result))
 
 
 def _import_npz(
-    files: tuple[Path, ...],
-    instrument: str,
-    *,
-    no_events: bool,
-    tick: str | None,
-    lot: str | None,
-    min_notional: str | None,
+    files: tuple[Path, ...], instrument: str, steps: dict[str, str | None], *, no_events: bool
 ) -> dict[str, Any]:
     if no_events:
         raise click.UsageError("hftbacktest-npz has no frames for a tape: leave --no-events out")
-    if tick is None or lot is None:
+    given = {name: text for name, text in steps.items() if text is not None}
+    if not {"tick", "lot"} <= given.keys():
         raise click.UsageError("hftbacktest-npz says nothing of the instrument: give --tick and --lot")
     from tickerml.sources.npz import import_npz
 
-    data_dir = globals_of().data_dir()
-    return import_npz(data_dir, files, instrument, tick=tick, lot=lot, min_notional=min_notional)
+    return import_npz(globals_of().data_dir(), files, instrument, given)
 
 
 def _npz_text(result: dict[str, Any]) -> str:
@@ -196,12 +185,14 @@ def convert(tape_or_run: str, allow_damage: bool) -> None:
 @common
 def export(format_name: str, path: str, output: Path, instrument: str | None, base_latency_ms: float) -> None:
     """Write event files (files, a folder, a glob or a run) for another program; raw: a tape's frames as lines."""
-    from tickerml.sources.lookup import find_events
+    from tickerml.sources.lookup import find_events, find_tape
 
     data_dir = globals_of().data_dir()
     if instrument is not None and format_name != "raw":
         raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
     output = _to_replace(output, folder=format_name == "tardis-csv")
+    files = [] if format_name == "raw" else find_events((path,), data_dir)
+    refuse_inputs("-o", output, *(files or find_tape(path, data_dir).iterdir()))
     result: dict[str, Any]
     if format_name == "raw":
         from tickerml.sources.tapes import export_raw
@@ -210,12 +201,12 @@ def export(format_name: str, path: str, output: Path, instrument: str | None, ba
     elif format_name == "hftbacktest-npz":
         from tickerml.sinks.npz import export_npz
 
-        result = dict(export_npz(find_events((path,), data_dir), output, base_latency_ms))
+        result = dict(export_npz(files, output, base_latency_ms))
     else:
         from tickerml.sinks import text
 
         write: Any = text.export_csv if format_name == "csv" else text.export_tardis
-        result = dict(write(find_events((path,), data_dir), output))
+        result = dict(write(files, output))
     emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {output}")
 
 
@@ -269,7 +260,7 @@ def book(path: str, instrument: str, at: int | None, depth: int, allow_damage: b
     problem = damage_line(result)
     if problem:
         click.echo(f"{problem}; this book may lack what was there", err=True)
-    return UNSOUND if problem and not allow_damage else 0
+    return UnsoundDataError.exit_code if problem and not allow_damage else 0
 
 
 def _book_text(result: dict[str, Any]) -> str:

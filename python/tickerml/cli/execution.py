@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tickerml.cli.options import I64_MAX, common, globals_of
+from tickerml.cli.options import I64_MAX, common, globals_of, refuse_inputs
 from tickerml.cli.output import emit
 
 __all__ = ["execution"]
@@ -54,20 +54,22 @@ def truth(
     """
     from tickerml import execution as measured
 
+    laws, regimes = _each(law or ALL, LAWS), _each(regime or "calm", REGIMES)
+    seed = 1 if seed is None else seed
+    given = measured.read_given(curve, laws, regimes, seed=seed, allow_insample=allow_insample) if curve else None
     tables = [
         measured.truth(
             one,
             mood,
             orders=orders,
-            seed=1 if seed is None else seed,
+            seed=seed,
             horizon_s=horizon,
-            curve=curve,
+            curve=given,
             fit_orders=fit_orders,
             grid=grid,
-            allow_insample=allow_insample,
         )
-        for one in _each(law or ALL, LAWS)
-        for mood in _each(regime or "calm", REGIMES)
+        for one in laws
+        for mood in regimes
     ]
     emit({"tables": tables}, lambda: measured.truth_text(tables))
 
@@ -98,8 +100,7 @@ def fit(
 
     if files and (law or regime or orders or seed is not None):
         raise click.UsageError("--law, --regime, --orders and --seed belong to the loopback venue, not to FILES")
-    if any(path.resolve() == output.resolve() for path in files):
-        raise click.UsageError(f"-o {output}: this file is an input; give another")
+    refuse_inputs("-o", output, *files)
     if files:
         curve = measured.fit_files(files)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerml.cli.options import SETTING, FiniteRange, common, globals_of
+from tickerml.cli.options import SETTING, FiniteRange, common, globals_of, refuse_inputs
 from tickerml.cli.output import emit
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def markout(
     if output is not None:
         check_ending(output)
     market = Market(sources, sets)
+    if output is not None:
+        refuse_inputs("-o", output, *market.files, *([fills] if fills else []))
     rows = sorted(market.fills(fills), key=lambda row: (row.ts_event_ns, row.instrument))
     ratio = float(market.execution.toxic_ahead_ratio) if ratio is None else ratio
     names = sorted({row.instrument for row in rows})
@@ -68,7 +70,6 @@ class Market:
     """Where the books come from: one run's tape, or event files."""
 
     def __init__(self, sources: Sequence[str], sets: tuple[tuple[str, str], ...]) -> None:
-        from tickerml import config
         from tickerml.sources.lookup import RUN, find_events, find_tape, is_tape
         from tickerml.sources.recorded import recorded_config
 
@@ -78,7 +79,7 @@ class Market:
         self.tape = find_tape(one, data) if RUN.fullmatch(one) or is_tape(Path(one or "/nowhere")) else None
         self.files = [] if self.tape else find_events(sources, data)
         recorded = recorded_config(self.tape) if self.tape else None
-        self.config = config.load(given.config, sets=sets, recorded=recorded).config
+        self.config = given.load(sets=sets, recorded=recorded).config
 
     @property
     def execution(self) -> Any:

@@ -26,6 +26,7 @@ __all__ = [
     "Globals",
     "common",
     "globals_of",
+    "refuse_inputs",
 ]
 
 SECOND_SIGNAL = 130
@@ -60,18 +61,34 @@ class Globals:
         return found
 
     def load(
-        self, policy: str | None = None, sets: tuple[tuple[str, str], ...] = (), instruments: tuple[str, ...] = ()
+        self,
+        policy: str | None = None,
+        sets: tuple[tuple[str, str], ...] = (),
+        instruments: tuple[str, ...] = (),
+        recorded: dict[str, Any] | None = None,
     ) -> "Loaded":
-        """The configuration with the command's flags on top."""
+        """The configuration, or that of a tape, with the command's flags on top."""
         from tickerml.config import load
 
-        return load(self.config, policy=policy, sets=sets, instruments=instruments)
+        return load(self.config, policy=policy, sets=sets, instruments=instruments, recorded=recorded)
 
 
 def globals_of(context: click.Context | None = None) -> Globals:
     """The one `Globals` of this invocation."""
     found: Globals = (context or click.get_current_context()).find_root().ensure_object(Globals)
     return found
+
+
+def refuse_inputs(option: str, path: Path, *inputs: Path) -> None:
+    """Refuses an output that is also read, by whatever name: writing it would leave neither.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    for given in inputs:
+        if path.resolve() == given.resolve() or (path.exists() and given.exists() and path.samefile(given)):
+            raise click.UsageError(f"{option} {path}: this file is an input; give another")
 
 
 def common(function: F) -> F:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tickerml.cli.options import ROWS_FILE, SETTING, common, globals_of
+from tickerml.cli.options import ROWS_FILE, SETTING, common, globals_of, refuse_inputs
 from tickerml.cli.output import emit
+from tickerml.sources import BATCH_EVENTS
 
 if TYPE_CHECKING:
     from tickerml.runner import Outputs
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["backtest", "replay"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-BATCH_EVENTS = 65_536
-"""Events decoded at a time; no result depends on it."""
 
 
 def _engine_options(function: F) -> F:
@@ -138,7 +137,10 @@ def backtest(
         from tickerml import config
         from tickerml import sweep as sweeps
 
-        output = output or sweeps.default_output(sweep, given.data_dir())
+        output = output or sweeps.default_output(sweep)
+        refuse_inputs("-o", output, sweep, *files)
+        if output.resolve().is_relative_to(given.data_dir().resolve()):
+            raise click.UsageError(f"{output}: a backtest writes nothing under the data folder; say where with -o FILE")
         asked = sweeps.Asked(sweep, output, policy, profile, sets, fixed, batch_events, workers, allow_insample)
         result = sweeps.run(files, config.read_below(given.config), asked, quiet=given.verbose < 0)
         emit(result, lambda: sweeps.summary_text(result))
@@ -166,11 +168,12 @@ def _outputs(fills: Path | None, orders: Path | None, *inputs: Path) -> "Outputs
     """
     from tickerml.runner import Outputs
 
-    taken = {path.resolve(): "an input" for path in inputs}
+    taken: dict[Path, str] = {}
     for option, path in (("--fills", fills), ("--orders", orders)):
         if path is None:
             continue
+        refuse_inputs(option, path, *inputs)
         if other := taken.get(path.resolve()):
-            raise click.UsageError(f"{option} {path}: this file is {other} already; give another")
-        taken[path.resolve()] = f"that of {option}"
+            raise click.UsageError(f"{option} {path}: this file is that of {other} already; give another")
+        taken[path.resolve()] = option
     return Outputs(fills, orders)

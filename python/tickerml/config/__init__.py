@@ -104,7 +104,7 @@ def read_below(
 ) -> Below:
     """Reads every layer below the flags; parameters as of `load`."""
     from tickerml.config.env import env_layer
-    from tickerml.config.layers import FILES, file_layers, lay_over, recorded_layer
+    from tickerml.config.layers import FILES, file_layers, lay_over, lay_record, recorded_layer
 
     environ = own_environment() if environ is None else environ
     layers = [*file_layers(config_dir, cwd or Path(), environ), env_layer(environ)]
@@ -113,7 +113,7 @@ def read_below(
         data = lay_over(data, layer.data)
     if recorded:
         layers.append(recorded_layer(recorded))
-        data = lay_over(data, layers[-1].data)
+        data = lay_record(data, layers[-1])
     return Below(layers, data)
 
 

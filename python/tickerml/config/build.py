@@ -1,6 +1,5 @@
 """What a configuration becomes on its way into Rust and onto the tape: JSON in one canonical form, and its hash."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -12,6 +11,7 @@ from tickerml.config.layers import FILES
 from tickerml.config.models import Config
 from tickerml.config.queue_file import read_curve
 from tickerml.errors import ConfigError
+from tickerml.schema import DAY_NS
 
 __all__ = [
     "DECIDING", "canonical", "check_fees", "config_hash", "day_ns", "effective", "fee_schedules", "fees_at", "record",
@@ -20,7 +20,6 @@ __all__ = [
 ]  # fmt: skip
 
 EPOCH = date(1970, 1, 1)
-DAY_NS = 86_400 * 1_000_000_000
 
 DECIDING = ("exchanges", "execution", "terms", "risk", "model")
 """The sections that change what is recorded or decided: a run is pinned to their hash, the others may change."""
@@ -61,15 +60,17 @@ def canonical(value: Any) -> str:
 
 def config_hash(config: Config) -> str:
     """SHA-256 over the canonical text of the deciding sections, in hex."""
+    from tickerml._native import sha256_hex  # hashlib loads OpenSSL
+
     whole = effective(config)
-    return hashlib.sha256(canonical({name: whole[name] for name in DECIDING}).encode()).hexdigest()
+    return sha256_hex(canonical({name: whole[name] for name in DECIDING}).encode())
 
 
 def settings(config: Config) -> dict[str, Any]:
     """The flat execution settings by the names of contract.md, and the fees by date of each venue's tier."""
-    found: dict[str, Any] = effective(config)["execution"]
-    liquidation = effective(config)["terms"]["liquidation_bps"]
-    return {**found, "fees": fee_schedules(config), "liquidation_bps": liquidation}
+    whole = effective(config)
+    liquidation = whole["terms"]["liquidation_bps"]
+    return {**whole["execution"], "fees": fee_schedules(config), "liquidation_bps": liquidation}
 
 
 def settings_json(config: Config) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "did_you_mean",
     "file_layers",
     "lay_over",
+    "lay_record",
     "origins_of",
     "recorded_layer",
 ]
@@ -38,6 +39,9 @@ FILES = {
     "timescale": "timescale_config.yaml",
 }
 """Section -> the file that holds it."""
+
+WHOLE: tuple[Key, ...] = (("execution", "balance"), ("risk", "book_age_ms_max"))
+"""Maps whose keys are the user's own: one that a tape lacks was not there when the run decided."""
 
 DEFAULTS = Path(__file__).parent / "defaults"
 """The packaged defaults: the same files as `config/` at the root of the repository."""
@@ -114,6 +118,16 @@ def lay_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = out.get(key)
         out[key] = lay_over(old if isinstance(old, dict) else {}, value) if isinstance(value, dict) else value
     return out
+
+
+def lay_record(base: dict[str, Any], record: Layer) -> dict[str, Any]:
+    """The same with a tape's record on top, whose `WHOLE` maps stay as they were recorded."""
+    out = dict(base)
+    for section, name in WHOLE:
+        below, over = out.get(section), record.data.get(section)
+        if isinstance(below, dict) and isinstance(over, dict) and isinstance(over.get(name), dict):
+            out[section] = {key: value for key, value in below.items() if key != name}
+    return lay_over(out, record.data)
 
 
 def origins_of(layers: Iterable[Layer]) -> dict[Key, str]:

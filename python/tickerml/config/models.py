@@ -348,22 +348,27 @@ class LiquidationBps(PerVenue):
     binance_coinm: FeeBps
 
 
-def _once(rows: list[FeeRow]) -> list[FeeRow]:
-    seen = set()
-    for row in rows:
-        key = (row.venue, row.tier, row.since)
-        if key in seen:
-            raise ValueError(f"has two rows of {row.venue} {row.tier} from {row.since}; keep one")
-        seen.add(key)
-    return rows
+def _once(*names: str) -> AfterValidator:
+    """Refuses two rows of one date that are the same in all of these."""
+
+    def check(rows: list[Any]) -> list[Any]:
+        seen = set()
+        for row in rows:
+            key = (row.since, *(getattr(row, name) for name in names))
+            if key in seen:
+                raise ValueError(f"has two rows of {' '.join(map(as_text, key[1:]))} from {row.since}; keep one")
+            seen.add(key)
+        return rows
+
+    return AfterValidator(check)
 
 
 class Terms(Section):
     """terms_config.yaml: what the venues charge and ask for, by date."""
 
-    fees: Annotated[list[FeeRow], Field(max_length=10_000), AfterValidator(_once)]
+    fees: Annotated[list[FeeRow], Field(max_length=10_000), _once("venue", "tier")]
     liquidation_bps: LiquidationBps
-    margin: Annotated[list[MarginRow], Field(max_length=10_000)]
+    margin: Annotated[list[MarginRow], Field(max_length=10_000), _once("venue", "symbol", "worth_max")]
 
 
 class Risk(Section):

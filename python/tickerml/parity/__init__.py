@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.errors import NotFoundError
-from tickerml.parity.compare import Difference, differences, open_ledger, strict_differences
+from tickerml.errors import NotFoundError, UnsoundDataError
+from tickerml.parity.compare import Difference, differences, strict_differences
 from tickerml.parity.fold import Folded, fold
 from tickerml.pool import Done, Tell, cores, spread
 from tickerml.profiles import PROFILES
+from tickerml.sinks.committed import committed, read_only
+from tickerml.sources import BATCH_EVENTS
+from tickerml.sources.runs import read_run
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
@@ -31,11 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["parity", "summary_text"]
 
-BATCH_EVENTS = 65_536
-"""Events decoded at a time; no result depends on it."""
-
 MUST = ("replay", "backtest")
 """What has to equal the live run."""
+
+MEND = "the run can be replayed, not compared"
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,14 @@ class Live:
 
     Attributes
     ----------
+    ledger, source : a copy of it, to read, and itself, to name.
     last_view, last_ns : how far its ledger was committed.
     digest, digest_view : of the last account in it; empty and -1 for none.
     """
 
     run: str
     ledger: Path
+    source: Path
     last_view: int
     last_ns: int
     digest: str
@@ -81,6 +86,8 @@ def parity(
     ------
     NotFoundError
         For a run that decided nothing.
+    UnsoundDataError
+        For a ledger or a `run.json` that cannot be read.
     """
     from tickerml.sources.recorded import load_events, recorded_config, tape_session
 
@@ -104,13 +111,18 @@ def parity(
         restarted_ns = folded[0].restarted_ns
         # Event files hold no restart: from there on a backtest still has the orders that the process forgot.
         whole_ns = folded[0].before_restart_ns if restarted_ns else live.last_ns
-        rows = [_row(side, folded[n], live, whole_ns) for n, side in enumerate(sides)]
-        shown = _money(live.ledger, live.last_ns)
+        with _readable(live.run, live.ledger, live.source):
+            rows = [_row(side, folded[n], live, whole_ns) for n, side in enumerate(sides)]
+            shown = _money(live.ledger, live.last_ns)
     equal = all(row["equal"] for row in rows if row["name"] in MUST)
     head = {"run": live.run, "equal": equal, "live": {"digest": live.digest or None, "views": live.last_view + 1,
             "last_ts_ns": live.last_ns, **shown}, "restarted_ts_ns": restarted_ns or None, "against": rows}  # fmt: skip
     cpu_s = round(time.process_time() + sum(row["cpu_s"] for row in rows), 6)
-    return {**head, "cpu_s": cpu_s, "wall_s": round(time.perf_counter() - begin, 6)}, 0 if equal else 6
+    return {
+        **head,
+        "cpu_s": cpu_s,
+        "wall_s": round(time.perf_counter() - begin, 6),
+    }, 0 if equal else UnsoundDataError.exit_code
 
 
 def summary_text(result: dict[str, Any]) -> str:
@@ -150,14 +162,26 @@ def _live(tape: Path, place: Path) -> Live:
     for end in ("", "-wal"):
         if (path := source.with_name(source.name + end)).is_file():
             shutil.copyfile(path, copy.with_name(copy.name + end))
-    with closing(open_ledger(copy)) as db:
-        cursor = db.execute("SELECT view, ts_ns FROM cursor WHERE run=?", (run,)).fetchone()
-        account = db.execute("SELECT view, state FROM account WHERE run=?", (run,)).fetchone()
-    if cursor is None:
-        raise NotFoundError(f"{run}: its ledger is empty: the run was killed before the first row was on disk")
-    view, text = account or (-1, "{}")
-    info = json.loads((folder / "run.json").read_bytes())
-    return Live(run, copy, cursor[0], cursor[1], json.loads(text).get("digest", ""), view, info)
+    with _readable(run, copy, source):
+        last = committed(copy, run, MEND)
+        if last is None:
+            raise NotFoundError(f"{run}: its ledger is empty: the run was killed before the first row was on disk")
+        with closing(read_only(copy)) as db:
+            (last_ns,) = db.execute("SELECT ts_ns FROM cursor WHERE run=?", (run,)).fetchone()
+            view, text = db.execute("SELECT view, state FROM account WHERE run=?", (run,)).fetchone() or (-1, "{}")
+        digest = json.loads(text).get("digest", "")
+    return Live(run, copy, source, last.view, last_ns, digest, view, read_run(folder / "run.json"))
+
+
+@contextmanager
+def _readable(run: str, copy: Path, source: Path) -> Iterator[None]:
+    """Around what reads a live ledger's copy: what is wrong with it is said of the ledger itself."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+        raise UnsoundDataError(f"{source}: the ledger of run {run} cannot be read ({error}); {MEND}") from error
+    except UnsoundDataError as error:
+        raise UnsoundDataError(str(error).replace(str(copy), str(source))) from error
 
 
 def _event_files(data: Path, tape: Path, instruments: Sequence[str], place: Path) -> list[Path]:
@@ -257,7 +281,7 @@ def _cause(found: Difference, side: Side, folded: Folded, live: Live) -> str:
         return f"other code: recorded by {live.info.get('code_version', '?')}, this is {code_version()}"
     if folded.result["late_rows"]:
         return f"late rows: {folded.result['late_rows']} came after their moment was told; a larger reorder_ms waits"
-    with closing(open_ledger(live.ledger)) as db:
+    with closing(read_only(live.ledger)) as db:
         query = "SELECT from_ts_ns, to_ts_ns, cause FROM gaps WHERE instrument=? AND from_ts_ns<=? ORDER BY 1 DESC"
         gap = db.execute(query, (found.instrument, found.ts_ns)).fetchone()
     if gap:
@@ -271,7 +295,7 @@ def _cause(found: Difference, side: Side, folded: Folded, live: Live) -> str:
 
 def _money(ledger: Path, until_ns: int) -> dict[str, Any]:
     """Orders sent, fills and profit of a ledger up to a time."""
-    with closing(open_ledger(ledger)) as db:
+    with closing(read_only(ledger)) as db:
         sent = (
             "SELECT count(*) FROM orders WHERE ts_ns<=? AND event LIKE 'sent\\_%' ESCAPE '\\' AND event<>'sent_cancel'"
         )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tickerml.sinks.committed import read_only
 from tickerml.sinks.files import SIDES
 from tickerml.sinks.store import KEY, TABLES
 
-__all__ = ["Difference", "differences", "open_ledger", "strict_differences"]
+__all__ = ["Difference", "differences", "strict_differences"]
 
 KEYS: Final = [part.split()[0] for part in KEY.split(", ")]
 
@@ -73,15 +73,10 @@ def strict_differences(live: Path, other: Path, last_view: int) -> list[Differen
     return sorted(found, key=lambda difference: difference.ts_ns)
 
 
-def open_ledger(path: Path) -> sqlite3.Connection:
-    """A ledger for reading."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-
-
 def _first(
     table: str, when: str, columns: Sequence[str], pair: tuple[Path, Path], query: tuple[str, dict[str, int]]
 ) -> Iterator[Difference]:
-    with closing(open_ledger(pair[0])) as a, closing(open_ledger(pair[1])) as b:
+    with closing(read_only(pair[0])) as a, closing(read_only(pair[1])) as b:
         for n, (live, other) in enumerate(zip_longest(a.execute(*query), b.execute(*query))):
             if live != other:
                 rows = [dict(zip(columns, row, strict=True)) if row else None for row in (live, other)]

@@ -152,9 +152,9 @@ class _Ladder:
 
     def act(self, bid: int, ask: int, position: int, orders: Sequence[Order]) -> Sequence[Intent]:
         """What to cancel and send, given the touch, the reported position and the known orders of this instrument."""
-        """What to cancel and send, given the touch, the reported position and the known orders of this instrument."""
         buys, sells = self._wanted(bid, ask) if bid != UNDEF_I64 != ask else (NO_PRICES, NO_PRICES)
-        # Most steps ask what the one before asked: a memo, not state.
+        # Most steps ask what the one before asked: a memo, not state. It holds for one instrument only, whose orders
+        # are the view's own tuple; of several each step makes new lists.
         was = self._answered
         if orders is was[0] and buys is was[1] and sells is was[2] and position == was[3]:
             return self._answer

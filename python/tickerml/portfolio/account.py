@@ -18,7 +18,18 @@ from tickerml.portfolio.carried import by_name, money, take, unlisted
 from tickerml.portfolio.funding import funding_e18, settled_e18
 from tickerml.portfolio.position import FIELDS, Position
 from tickerml.portfolio.state import Broken
-from tickerml.schema import LIVE, MONEY_PRECISION, POW10, UNDEF_I64, Fill, Funding, InstrumentInfo, View, decimal_text
+from tickerml.schema import (
+    LIVE,
+    MONEY_PRECISION,
+    POW10,
+    RATE_PRECISION,
+    UNDEF_I64,
+    Fill,
+    Funding,
+    InstrumentInfo,
+    View,
+    decimal_text,
+)
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD"})
 """Currencies that equity counts at par. Results in others are converted at the mid of their first dollar instrument."""
@@ -250,7 +261,7 @@ class Portfolio:
                 amount = funding_e18(info, self.positions[i], mark_e8, rate_e12 or 0) if known else None
                 rows.append({
                     "instrument": info.id, "settles_ns": settles_ns,
-                    "rate": None if rate_e12 is None else decimal_text(rate_e12, 12),
+                    "rate": None if rate_e12 is None else decimal_text(rate_e12, RATE_PRECISION),
                     "provisional_amount": None if amount is None else decimal_text(amount, MONEY_PRECISION),
                     "asset": self._settles[i],
                 })  # fmt: skip

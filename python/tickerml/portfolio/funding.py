@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from tickerml.schema import POW10, Funding, InstrumentInfo
+from tickerml.schema import MARK_PRECISION, POW10, RATE_PRECISION, Funding, InstrumentInfo
 
 __all__ = ["funding_e18", "settled_e18"]
 
 STEP_E18: Final = 10**10
 """Binance books funding with 8 decimals; in which direction it rounds is documented nowhere, so it is against us."""
-
-MARK_PRECISION: Final = 8
-RATE_PRECISION: Final = 12
 
 
 def funding_e18(info: InstrumentInfo, qty: int, mark_e8: int, rate_e12: int) -> int:

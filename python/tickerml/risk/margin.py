@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, NamedTuple, Protocol
 
-from tickerml.schema import LIQUIDATE, LIVE, MONEY_ONE, POW10, InstrumentInfo, Intent, View
+from tickerml.schema import DAY_NS, LIQUIDATE, LIVE, MARK_PRECISION, MONEY_ONE, POW10, InstrumentInfo, Intent, View
 
 __all__ = ["LIQUIDATION_TAG", "Account", "Margin", "Tier", "tiers_of"]
 
 LIQUIDATION_TAG: Final = -(2**62)
 """Tag of the orders by which the venue closes."""
 
-MARK_PRECISION: Final = 8
 NOTHING: tuple[Intent, ...] = ()
 
 
@@ -132,8 +131,9 @@ class Margin:
         self.contracts: Mapping[int, Contract] = {
             i: Contract(info, own) for i, (info, own) in pairs if info.kind != "spot"
         }
-        # What was looked at last: positions and cash change with the version, the rest with the marks.
-        self._version = -1
+        # What was looked at last: positions and cash change with the version, tiers with the day (rows begin at one),
+        # the rest with the marks.
+        self._version = self._day = -1
         self._held: list[int] = []
         self._marks: list[int] = []
 
@@ -155,9 +155,10 @@ class Margin:
         if not held:
             return NOTHING
         mark = view.mark_e8.item
-        marks = [mark(i) for i in held]
-        if marks == self._marks:
+        marks, day = [mark(i) for i in held], view.ts_ns // DAY_NS
+        if marks == self._marks and day == self._day:
             return NOTHING
+        self._day = day
         called: list[Intent] = []
         short = False
         for currency in dict.fromkeys(self.contracts[i].currency for i in held):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tickerml.errors import UnsoundDataError
 from tickerml.sinks.store import VERSION
 
-__all__ = ["Committed", "committed"]
+__all__ = ["Committed", "committed", "read_only"]
 
 
 class Committed(NamedTuple):
@@ -38,11 +38,16 @@ def committed(path: Path, run: str, mend: str) -> Committed | None:
     if not path.exists():
         return None
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with closing(read_only(path)) as db:
             return _read(db, run)
     except (sqlite3.Error, ValueError) as error:
         what = "it is a folder" if path.is_dir() else error
         raise UnsoundDataError(f"{path}: the ledger of run {run} cannot be read ({what}); {mend}") from error
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A ledger for reading, whatever its name: in a URI `#` and `?` mean something, and an empty file would be made."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _read(db: sqlite3.Connection, run: str) -> Committed | None:

@@ -19,7 +19,17 @@ from typing import Any, Final, NamedTuple
 
 from tickerml import cost
 from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import INTENT_KINDS, InstrumentInfo, Intent, Refused, View, decimal_text, order_ids
+from tickerml.schema import (
+    INTENT_KINDS,
+    MARK_PRECISION,
+    RATE_PRECISION,
+    InstrumentInfo,
+    Intent,
+    Refused,
+    View,
+    decimal_text,
+    order_ids,
+)
 from tickerml.sinks.base import TIMED_NS, sent_with
 from tickerml.sinks.store import Step, Store, disk_full
 
@@ -164,8 +174,8 @@ class Ledger:
 
     def _funding(self, view: View) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
         for n, one in enumerate(view.funding):
-            rate = None if one.rate_e12 is None else decimal_text(one.rate_e12, 12)
-            mark = decimal_text(one.mark_e8, 8) if one.mark_e8 else None
+            rate = None if one.rate_e12 is None else decimal_text(one.rate_e12, RATE_PRECISION)
+            mark = decimal_text(one.mark_e8, MARK_PRECISION) if one.mark_e8 else None
             what = (self._infos[one.instrument].id, self._qty(one.instrument, one.qty), mark, rate)
             yield "funding", n, (view.pos, view.pos, one.ts_ns, *what, int(one.correction))
 

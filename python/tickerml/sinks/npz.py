@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tickerml.errors import UnsoundDataError
 from tickerml.schema import POW10, UNDEF_I64, Columns
 from tickerml.sinks.events import EventFile, read_events
-from tickerml.writing import writing
+from tickerml.writing import replacing
 
 __all__ = ["DTYPE", "export_npz", "hftbacktest_rows"]
 
@@ -49,13 +49,8 @@ def export_npz(files: Sequence[Path], out: Path, base_latency_ms: float = BASE_L
     precisions = int(first.instrument["price_precision"]), int(first.instrument["qty_precision"])
     first.close()
     rows = hftbacktest_rows(read_events(files), *precisions, round(base_latency_ms * 1e6))
-    draft = out.with_name(f".{out.name}.tmp")
-    try:
-        with writing(out), draft.open("wb") as file:
-            np.savez_compressed(file, data=rows)
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(out) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, data=rows)
     return {"rows": len(rows), "bytes": out.stat().st_size}
 
 

@@ -18,12 +18,11 @@ from urllib.parse import quote
 
 from tickerml._native import EventRows, EventWriter
 from tickerml.errors import UnsoundDataError
-from tickerml.schema import COLUMNS, EVENT_FORMAT_VERSION, METADATA_HASH, Columns, metadata_hash
+from tickerml.schema import COLUMNS, DAY_NS, EVENT_FORMAT_VERSION, METADATA_HASH, Columns, metadata_hash
+from tickerml.sinks.folder import sync_folder
 
 ROW_GROUP_ROWS: Final = 1 << 19
 """22 MB of columns: what a writer or a reader holds at a time. Larger groups make files no smaller (measured)."""
-
-DAY_NS: Final = 86_400_000_000_000
 
 EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
@@ -195,7 +194,7 @@ class _Writer:
         while (path := self._folder / f"{self._first_ns}-{last_ns}-{self._run}-{self.segment.number}.parquet") in taken:
             last_ns += 1
         self._path.rename(path)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         row = {"segment": self.segment.number, "tape_sha256": self.segment.sha256, "rows": self._rows}
         return path, {**row, "bytes": path.stat().st_size}
 
@@ -236,12 +235,4 @@ def _write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tickerml import cost
 from tickerml.errors import UnsoundDataError
 
 VERSION: Final = 3
 
 KEY: Final = "run TEXT NOT NULL, view INTEGER NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL"
+MEASURED: Final = {
+    "ahead_ratio": "REAL", "toxic": "INTEGER", "age_ns": "INTEGER", "imbalance": "REAL", "participation_frac": "REAL",
+}  # fmt: skip
+"""What is measured of a fill and is no exact text."""
+
 _WHAT: Final = "instrument TEXT, side INTEGER, px TEXT, qty TEXT"
 TABLES: Final[dict[str, str]] = {
     "orders": "ts_ns INTEGER, event TEXT, order_id INTEGER, tag INTEGER, " + _WHAT + ", leaves TEXT, reason TEXT",
     "fills": "ts_event_ns INTEGER, ts_recv_ns INTEGER, order_id INTEGER, tag INTEGER, "
     + _WHAT
-    + ", maker INTEGER, fee_quote TEXT, ahead_qty TEXT, decision_px TEXT, arrival_px TEXT, mid_px TEXT, touch_px TEXT, "
-    "delay_quote TEXT, wait_quote TEXT, spread_quote TEXT, depth_quote TEXT, impact_quote TEXT, "
-    "placed_ahead_qty TEXT, ahead_ratio REAL, toxic INTEGER, age_ns INTEGER, imbalance REAL, participation_frac REAL, "
-    "fee_asset TEXT, fee_qty TEXT",
+    + ", maker INTEGER, fee_quote TEXT, ahead_qty TEXT, "
+    + ", ".join(f"{name} {MEASURED.get(name, 'TEXT')}" for name in cost.COLUMNS)
+    + ", fee_asset TEXT, fee_qty TEXT",
     "refusals": "ts_ns INTEGER, instrument TEXT, side INTEGER, reason TEXT, detail TEXT, count INTEGER",
     "portfolio": "ts_ns INTEGER, equity_quote TEXT, pnl_quote TEXT, realised_quote TEXT, fees_quote TEXT, "
     "funding_quote TEXT, drawdown_frac REAL, max_drawdown_frac REAL, cash TEXT, positions TEXT",

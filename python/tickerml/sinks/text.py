@@ -16,14 +16,21 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import CAUSES, FLAGS, KINDS, STATES, UNDEF_I64, Columns, decimal_text
+from tickerml.schema import (
+    CAUSES,
+    FLAGS,
+    KINDS,
+    MARK_PRECISION,
+    RATE_PRECISION,
+    STATES,
+    UNDEF_I64,
+    Columns,
+    decimal_text,
+)
 from tickerml.sinks.events import EventFile
+from tickerml.writing import replacing, writing
 
 __all__ = ["export_csv", "export_tardis"]
-
-RATE_PRECISION: Final = 12
-MARK_PRECISION: Final = 8
-"""Scales of kinds 8 and 9 (contract.md, "Event files")."""
 
 US_NS: Final = 1000
 
@@ -101,28 +108,25 @@ def _write(
     files: Sequence[Path], places: dict[str, Path], tables: Callable[[EventFile, Columns], Iterator[Table]]
 ) -> dict[str, int]:
     """Writes the tables of every chunk behind each other, and gives the files their names when all are whole."""
-    drafts = {name: path.with_name(f".{path.name}.tmp") for name, path in places.items()}
     writers: dict[str, Any] = {}
     rows = 0
     options = pa.csv.WriteOptions(quoting_style="needed")
-    with ExitStack() as stack:
-        for draft in drafts.values():
-            stack.callback(draft.unlink, missing_ok=True)
-        with ExitStack() as opened:
-            for path in files:
-                file = EventFile(path)
-                opened.callback(file.close)
-                for columns in file.chunks():
-                    for name, made in tables(file, columns):
-                        table = pa.table(made)
+    # Everything that was opened is closed before the first file takes its name.
+    with ExitStack() as named, ExitStack() as opened:
+        for path in files:
+            file = EventFile(path)
+            opened.callback(file.close)
+            for columns in file.chunks():
+                for name, made in tables(file, columns):
+                    table, place = pa.table(made), places[name]
+                    with writing(place):
                         if name not in writers:
-                            sink = opened.enter_context(_sink(drafts[name], gzip=places[name].suffix == ".gz"))
+                            draft = named.enter_context(replacing(place))
+                            sink = opened.enter_context(_sink(draft, gzip=place.suffix == ".gz"))
                             writer = pa.csv.CSVWriter(sink, table.schema, write_options=options)
                             writers[name] = opened.enter_context(writer)
                         writers[name].write_table(table)
-                        rows += len(table)
-        for name in writers:
-            drafts[name].replace(places[name])
+                    rows += len(table)
     return {"rows": rows, "bytes": sum(places[name].stat().st_size for name in writers)}
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tickerml.errors import NotFoundError, UnsoundDataError
+from tickerml.sinks.committed import read_only
 
 __all__ = ["FillRow", "fills_of_file", "fills_of_ledger"]
 
@@ -43,13 +45,11 @@ def fills_of_ledger(path: Path, run: str) -> list[FillRow]:
     """
     if not path.is_file():
         raise NotFoundError(f"{run}: this run traded nothing (no {path}); give its fills with --fills FILE")
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        found = db.execute(f"SELECT {', '.join(NAMES)} FROM fills WHERE run=? ORDER BY view, n", (run,)).fetchall()
+        with closing(read_only(path)) as db:
+            found = db.execute(f"SELECT {', '.join(NAMES)} FROM fills WHERE run=? ORDER BY view, n", (run,)).fetchall()
     except sqlite3.DatabaseError as e:
         raise UnsoundDataError(f"{path}: its fills cannot be read: {e}") from e
-    finally:
-        db.close()
     return [_row(dict(zip(NAMES, row, strict=True)), path, n) for n, row in enumerate(found, 1)]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,12 +34,14 @@ FORMAT: Final = "hftbacktest-npz"
 Array = npt.NDArray[Any]
 
 
-def import_npz(
-    data: Path, files: Sequence[Path], instrument: str, *, tick: str, lot: str, min_notional: str | None
-) -> dict[str, Any]:
+def import_npz(data: Path, files: Sequence[Path], instrument: str, steps: Mapping[str, str]) -> dict[str, Any]:
     """Makes the event files of one instrument's arrays, one after the other; the keys of `data import`.
 
-    Every check is done before anything is written.
+    Only what has passed every check gets a name; otherwise nothing is left behind.
+
+    Parameters
+    ----------
+    steps : tick and lot, and min_notional where it was given, as text.
 
     Raises
     ------
@@ -48,24 +51,34 @@ def import_npz(
     if missing:
         raise NotFoundError("\n".join(missing))
     begin = time.perf_counter()
-    made = json.loads(_native.instrument_json(instrument, tick, lot, min_notional or "0"))
-    counts = _Counts()
-    for _, columns in _parts(files, made, counts):
-        counts.take(columns)
-    if not counts.snapshots:
-        raise UnsoundDataError(
-            f"{files[0]}: no snapshot, so no book is true; give hftbacktest's snapshot file as the first FILE"
-        )
-    run = new_name()
-    with EventFiles(data, run, made, source=FORMAT, code_version=code_version()) as events:
-        for n, columns in _parts(files, made, _Counts()):
-            events.add(Segment(0, n, _native.file_sha256(files[n])), columns)
+    made = json.loads(_native.instrument_json(instrument, steps["tick"], steps["lot"], steps.get("min_notional", "0")))
+    run, counts = new_name(), _Counts()
+    events = EventFiles(data, run, made, source=FORMAT, code_version=code_version())
+    try:
+        with events:
+            for n, columns in _parts(files, made, counts):
+                counts.take(columns)
+                events.add(Segment(0, n, _native.file_sha256(files[n])), columns)
+            if not counts.snapshots:
+                raise UnsoundDataError(
+                    f"{files[0]}: no snapshot, so no book is true; give hftbacktest's snapshot file as the first FILE"
+                )
+    except BaseException:
+        _remove_empty(data, Path(events.glob()).parent.parent)
+        raise
     write_run(data, run, {"command": "import", "source": "import", "format": FORMAT, "code_version": code_version()})
     return {
         "run": run, "tape": None, "events": events.glob(), "instrument": made, "frames": 0, "rows": events.rows,
         "bytes": sum(path.stat().st_size for path in files), **counts.result(), "rejected": [], "rejected_count": 0,
         "gaps": [], "cpu_s": round(time.process_time(), 6), "wall_s": round(time.perf_counter() - begin, 6),
     }  # fmt: skip
+
+
+def _remove_empty(data: Path, symbol: Path) -> None:
+    """The folders that drafts stood in, where there is nothing else."""
+    for folder in (*symbol.glob("date=*"), symbol, symbol.parent, data / "events"):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @dataclass

@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.errors import NotFoundError, UnsoundDataError
+from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.progress import bar
 from tickerml.sources.lookup import find_tape
 from tickerml.sources.runs import damage_text
 from tickerml.version import code_version
+from tickerml.writing import replacing
 
 if TYPE_CHECKING:
     from tickerml.sinks.parquet import EventFiles, Segment
@@ -157,18 +158,18 @@ def export_raw(data: Path, tape_or_run: str, out: Path, instrument: str | None) 
     known = [str(name) for name in json.loads(_native.tape_config(tape)).get("instruments", [])]
     if instrument is None and len(known) != 1:
         raise NotFoundError(f"{tape}: holds {', '.join(known) or 'no instrument'}; say which one with --instrument")
-    wanted, draft = instrument or known[0], out.with_name(f".{out.name}.tmp")
+    wanted = instrument or known[0]
     if wanted not in known:
         raise NotFoundError(f"{wanted}: not on this tape, which holds {', '.join(known) or 'no instrument'}")
-    try:
-        report = json.loads(_native.tape_raw(tape, wanted, draft, out.suffix == ".gz"))
+    with replacing(out) as draft:
+        try:
+            report = json.loads(_native.tape_raw(tape, wanted, draft, out.suffix == ".gz"))
+        except TickerError as error:  # of a write that failed it names the draft
+            raise type(error)(str(error).replace(str(draft), str(out))) from None
         if report["damaged"]:
             raise UnsoundDataError(f"{tape}: damaged in {report['damaged']} places; `tickerml data verify` says where")
         if not report["rows"]:
             raise UnsoundDataError(f"{tape}: has no frame or snapshot of {wanted} in this form")
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
     return {"rows": report["rows"], "bytes": out.stat().st_size}
 
 
@@ -182,7 +183,7 @@ def verify_tape(data: Path, tape_or_run: str, *, strict: bool) -> tuple[dict[str
     missing = max(scan["missing_records"], market["missing_records"])
     unsound = bool(scan["damaged"]) or missing > 0
     uneven = scan["cut_bytes"] > 0 or any(row["gaps"] for row in market["instruments"])
-    code = 6 if unsound or (strict and uneven) else 0
+    code = UnsoundDataError.exit_code if unsound or (strict and uneven) else 0
     sources = {row.get("metadata_source", "") for row in market["instruments"]} - {""}
     source = sources.pop() if len(sources) == 1 else "mixed" if sources else "none"
     return {"ok": code == 0, "metadata_source": source, **scan, **market, "missing_records": missing}, code

@@ -14,7 +14,7 @@ import click
 
 from tickerml.errors import ConfigError, NotFoundError
 from tickerml.signals import Stopping
-from tickerml.writing import writing
+from tickerml.writing import replacing
 
 if TYPE_CHECKING:
     from tickerml.config.yaml_file import YamlFile
@@ -78,17 +78,16 @@ def record(
         lines = _native.RawLines(json.dumps(config), instrument, round(duration_s * 1e9))
     except ConfigError as e:
         raise ConfigError([_placed(problem, market) for problem in e.problems]) from None
-    draft, size, first_ts_recv_ns = out.with_name(f".{out.name}.tmp"), 0, None
-    try:
-        # Neither the time nor the name goes in: the same seed gives the same file.
-        with writing(out), draft.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-            for text in lines:
-                first_ts_recv_ns = first_ts_recv_ns or (int(text.partition(" ")[0]) if text else None)
-                size += packed.write(text.encode())
-        with writing(out):
-            draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
+    size, first_ts_recv_ns = 0, None
+    # Neither the time nor the name goes in: the same seed gives the same file.
+    with (
+        replacing(out) as draft,
+        draft.open("wb") as file,
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+    ):
+        for text in lines:
+            first_ts_recv_ns = first_ts_recv_ns or (int(text.partition(" ")[0]) if text else None)
+            size += packed.write(text.encode())
     return {
         "file": str(out), "frames": lines.frames, "bytes": size, "first_ts_recv_ns": first_ts_recv_ns,
         "last_ts_recv_ns": lines.last_ts_recv_ns,

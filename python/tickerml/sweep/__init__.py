@@ -16,9 +16,10 @@ from tickerml import runner
 from tickerml.config.build import settings_json
 from tickerml.errors import ConfigError, TickerError
 from tickerml.pool import Done, Tell, cores, spread
+from tickerml.sources.latency_file import recorded_latencies
 from tickerml.sources.recorded import EventRows, load_events
 from tickerml.sweep.plan import Setting, check, place, read_settings
-from tickerml.sweep.table import ResultFile
+from tickerml.sweep.table import check_place, write_result
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
@@ -50,17 +51,15 @@ class Asked:
     allow_insample: bool = False
 
 
-def default_output(file: Path, data: Path) -> Path:
-    """Where the result goes without ``-o``: beside nothing of ours, into the working folder, under the name of FILE.
+def default_output(file: Path) -> Path:
+    """Where the result goes without ``-o``: into the working folder, under the name of FILE.
 
     Raises
     ------
     TickerError
-        Where that is under the data folder, or there already.
+        Where that is there already.
     """
     path = Path(f"{file.stem}.parquet")
-    if path.resolve().is_relative_to(data.resolve()):
-        raise TickerError(f"{path.resolve()}: a backtest writes nothing under the data folder; say where with -o FILE")
     if path.exists():
         raise TickerError(f"{path}: is there already; move it away, or say where with -o FILE")
     return path
@@ -78,17 +77,17 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
     begin = time.perf_counter()
     settings = read_settings(asked.file)
     configs = [loaded.config for loaded in check(settings, below, asked.policy, asked.sets, asked.fixed)]
-    with ResultFile(asked.output) as out:
-        events = load_events(files)
-        _check_policies(settings, configs, events)
-        workers = min(asked.workers or cores(), len(settings))
-        work = _work(events, configs, asked)
-        results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
-        head = {"policy": asked.policy, "profile": asked.profile, "sets": dict(asked.sets), "stopped": stopped,
-                "settings_given": len(settings), "sweep": asked.file.read_text(encoding="utf-8"),
-                "events": [str(path) for path in files], "rows": len(events.rows),
-                "code_version": code_version()}  # fmt: skip
-        size = out.write(settings, results, head) if results else 0
+    check_place(asked.output)
+    events = load_events(files)
+    _check_policies(settings, configs, events)
+    workers = min(asked.workers or cores(), len(settings))
+    work = _work(events, configs, asked)
+    results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
+    head = {"policy": asked.policy, "profile": asked.profile, "sets": dict(asked.sets), "stopped": stopped,
+            "settings_given": len(settings), "sweep": asked.file.read_text(encoding="utf-8"),
+            "events": [str(path) for path in files], "rows": len(events.rows),
+            "code_version": code_version()}  # fmt: skip
+    size = write_result(asked.output, settings, results, head) if results else 0
     if error is not None:
         raise _named(error, settings[failed])
     ranked = sorted(results, key=lambda n: (-float(results[n]["pnl_quote"]), n))
@@ -128,10 +127,11 @@ def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], even
     from tickerml import _native
 
     problems: dict[str, None] = {}
-    instruments = _native.Session.backtest(events.rows, settings_json(configs[0])).instruments
+    first = recorded_latencies(configs[0])
+    instruments = _native.Session.backtest(events.rows, settings_json(configs[0]), latencies=first).instruments
     for setting, config in zip(settings, configs, strict=True):
         try:
-            _native.Session.backtest([], settings_json(config))
+            _native.Session.backtest([], settings_json(config), latencies=recorded_latencies(config))
             runner.desk(config, instruments).close()
         except ConfigError as error:
             problems.update((place(problem, setting), None) for problem in error.problems)

@@ -10,62 +10,64 @@ import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from tickerml.errors import TickerError
 from tickerml.sweep.plan import Setting
+from tickerml.writing import replacing, writing
 
-__all__ = ["FORMAT_VERSION", "METADATA", "ResultFile"]
+__all__ = ["FORMAT_VERSION", "METADATA", "check_place", "write_result"]
 
 FORMAT_VERSION: Final = 1
 
 METADATA: Final = "tickerml.sweep"
 """Key of the file's metadata: one JSON object."""
 
-AS_JSON: Final = ("overrides", "stats")
+AS_JSON: Final = ("costs", "funding_next", "overrides", "stats")
 """Keys of a summary that are mappings: JSON text in a column."""
 
 INT64: Final = (-(2**63), 2**63 - 1)
 
 
-class ResultFile:
-    """The file beside its place, made before the work begins so that a folder that takes none is known at once.
+def check_place(path: Path) -> None:
+    """Refuses a place that takes no result; asked before the work begins, which may be hours.
 
-    Use it as a context: what was not written whole leaves nothing behind.
+    Raises
+    ------
+    TickerError, NotFoundError
     """
+    if path.suffix != ".parquet":
+        raise TickerError(f"{path}: a sweep's result is written as .parquet; give the file this ending")
+    if path.is_dir():
+        raise TickerError(f"{path}: is a folder; give a file")
+    with writing(path), TemporaryFile(dir=path.parent):
+        pass
 
-    def __init__(self, path: Path) -> None:
-        if path.suffix != ".parquet":
-            raise TickerError(f"{path}: a sweep's result is written as .parquet; give the file this ending")
-        self.path = path
-        self._draft = path.with_name(f".{path.name}.tmp")
-        self._draft.open("wb").close()
 
-    def __enter__(self) -> ResultFile:
-        return self
+def write_result(
+    path: Path, settings: Sequence[Setting], results: Mapping[int, Mapping[str, Any]], head: Mapping[str, Any]
+) -> int:
+    """Writes the rows of `results` by their setting's number, whole or not at all; the file's bytes.
 
-    def __exit__(self, *_: object) -> None:
-        self._draft.unlink(missing_ok=True)
+    Parameters
+    ----------
+    head : what the metadata says besides the format and the count.
 
-    def write(
-        self, settings: Sequence[Setting], results: Mapping[int, Mapping[str, Any]], head: Mapping[str, Any]
-    ) -> int:
-        """Writes the rows of `results` by their setting's number, and gives the file its name; its bytes.
+    Raises
+    ------
+    TickerError, NotFoundError
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-        Parameters
-        ----------
-        head : what the metadata says besides the format and the count.
-        """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        numbers = sorted(results)
-        columns = _columns(settings, [results[n] for n in numbers], numbers)
-        meta = {"format_version": FORMAT_VERSION, "settings_tried": len(numbers), **head}
-        table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(meta, ensure_ascii=False)})
-        pq.write_table(table, self._draft, compression="zstd")
-        self._draft.replace(self.path)
-        return self.path.stat().st_size
+    numbers = sorted(results)
+    columns = _columns(settings, [results[n] for n in numbers], numbers)
+    meta = {"format_version": FORMAT_VERSION, "settings_tried": len(numbers), **head}
+    table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(meta, ensure_ascii=False)})
+    with replacing(path) as draft:
+        pq.write_table(table, draft, compression="zstd")
+    return path.stat().st_size
 
 
 def _columns(settings: Sequence[Setting], rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> dict[str, Any]:

@@ -47,10 +47,13 @@ impl Market {
         let line = &mut self.lines[index];
         if line.state == BookState::Connecting {
             line.splice.slot = slot;
+            line.splice.sequence.join(ts_ns);
             line.splice.sequence.reset(BookState::Buffering);
             self.set_state(index, BookState::Buffering, Cause::Connect, ts_ns, visitor);
         } else if line.instrument.venue.is_futures() && line.splice.slot != slot {
-            line.standby = Some(Splice::new(slot, Sequence::new(line.instrument.venue)));
+            let mut sequence = Sequence::new(line.instrument.venue);
+            sequence.join(ts_ns);
+            line.standby = Some(Splice::new(slot, sequence));
         }
     }
 

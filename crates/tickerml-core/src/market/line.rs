@@ -115,8 +115,8 @@ impl Splice {
     }
 
     /// A snapshot for the diffs that wait here; they go on waiting, for the book is another socket's.
-    pub fn on_snapshot(&mut self, id: u64) {
-        if self.sequence.on_snapshot(id) != Snapshot::Accept {
+    pub fn on_snapshot(&mut self, id: u64, sent_ns: i64) {
+        if self.sequence.on_snapshot(id, sent_ns) != Snapshot::Accept {
             return;
         }
         for at in 0..self.waiting.len() {
@@ -226,7 +226,10 @@ impl Line {
         const HOUR_MS: i64 = 3_600_000;
         let (before, now) = (self.funding.1, row.qty);
         if before > 0 && now > before && (now - before) % HOUR_MS == 0 && now - before <= 24 * HOUR_MS {
-            self.instrument.funding_interval_h = Some(((now - before) / HOUR_MS) as u8);
+            // The least of them: where a settlement was not heard of the step is that of two.
+            let hours = ((now - before) / HOUR_MS) as u8;
+            let known = self.instrument.funding_interval_h.unwrap_or(hours);
+            self.instrument.funding_interval_h = Some(hours.min(known));
         }
         if now >= before {
             self.funding = (row.px(), now);

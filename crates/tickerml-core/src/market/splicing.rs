@@ -110,7 +110,9 @@ impl Market {
         };
         let mut rows = clears();
         match wire::depth_snapshot(body, self.lines[index].scale(), &mut rows) {
-            Ok((id, ts_event_ns)) => self.snapshot(index, id, ts_event_ns, rows, record, visitor),
+            Ok((id, ts_event_ns)) => {
+                self.snapshot(index, (id, head.sent_ts_ns), ts_event_ns, rows, record, visitor);
+            }
             Err(_) => self.lines[index].stats.bad_messages += 1,
         }
         Ok(())
@@ -119,7 +121,7 @@ impl Market {
     fn snapshot<V: Visitor>(
         &mut self,
         index: usize,
-        id: u64,
+        (id, sent_ns): (u64, i64),
         ts_event_ns: i64,
         mut rows: Vec<Row>,
         record: &Record<'_>,
@@ -127,9 +129,9 @@ impl Market {
     ) {
         let line = &mut self.lines[index];
         if let Some(standby) = &mut line.standby {
-            standby.on_snapshot(id);
+            standby.on_snapshot(id, sent_ns);
         }
-        match line.splice.sequence.on_snapshot(id) {
+        match line.splice.sequence.on_snapshot(id, sent_ns) {
             Snapshot::Accept => {}
             Snapshot::TooOld | Snapshot::Unneeded => return,
         }

@@ -60,10 +60,7 @@ pub(super) fn layout_hash(groups: &[Group]) -> String {
             let _ = write!(text, " {}:{dictionary}:{}:{}", meta.data_offset, meta.bytes, meta.values);
         }
     }
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hash, byte| {
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    crate::units::hex(&Sha256::digest(text.as_bytes()))
 }
 
 fn column_schema(element: &mut Thrift<'_>, name: &str, form: Form) {

@@ -20,7 +20,7 @@ impl Digest {
 
     /// The digest as 64 hexadecimal digits.
     pub fn hex(&self) -> String {
-        self.chain.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::units::hex(&self.chain)
     }
 
     /// Starts the record of a step with what was seen.
@@ -46,6 +46,8 @@ impl Digest {
         self.u64(view.orders.len() as u64);
         for order in &view.orders {
             self.u64(order.id);
+            self.i64(order.px);
+            self.i64(order.qty);
             self.i64(order.leaves);
             self.i64(order.ahead_known());
             let (late, early) = order.shadows_known();
@@ -125,6 +127,8 @@ impl Digest {
 
     fn report(&mut self, r: &Report) {
         self.u64(r.order_id);
+        self.i64(r.px);
+        self.i64(r.qty);
         self.i64(r.leaves);
         self.i64(r.ts_ns);
         self.u64(r.cause_pos);
@@ -134,6 +138,7 @@ impl Digest {
             self.i64(fill.qty);
             self.i64(fill.ts_event_ns);
             self.i64(fill.ts_recv_ns);
+            self.i64(fill.ahead_qty);
             self.step.extend(fill.fee_e18.to_le_bytes());
             self.step.extend([u8::from(fill.maker), u8::from(fill.fee_in_base)]);
         }

@@ -79,6 +79,9 @@ pub(super) struct Plan {
     hour: Option<i64>,
 }
 
+/// Executions kept at most; of a busier day a late settlement is unknown.
+const MOVES_MAX: usize = 1 << 16;
+
 /// An execution, for as long as it may matter what was held before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Move {
@@ -90,8 +93,9 @@ pub(super) struct Move {
 impl Desk {
     /// Remembers an execution.
     pub(super) fn remember(&mut self, instrument: u16, qty: i64, at_ns: i64) {
-        while let Some(old) = self.moves.front().filter(|old| old.at_ns < at_ns - MEMORY_NS) {
-            self.forgotten_ns = old.at_ns;
+        let is_over = |old: &&Move| old.at_ns < at_ns.saturating_sub(MEMORY_NS);
+        while let Some(old) = self.moves.front().filter(|old| is_over(old) || self.moves.len() >= MOVES_MAX) {
+            self.forgotten_ns = self.forgotten_ns.max(old.at_ns);
             self.moves.pop_front();
         }
         self.moves.push_back(Move { instrument, at_ns, qty });

@@ -53,6 +53,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// The side with this sign.
+    pub const fn from_i8(n: i8) -> Option<Side> {
+        match n {
+            1 => Some(Side::Buy),
+            -1 => Some(Side::Sell),
+            _ => None,
+        }
+    }
+
     /// +1 or -1.
     pub const fn sign(self) -> i64 {
         self as i64

@@ -85,13 +85,13 @@ impl Stand {
     /// A new order arrives. Nothing is checked but whether it would take.
     pub(super) fn peer_place(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
         let order = &desk.orders[at];
-        if order.reduce_only {
+        if order.reduce_only && order.kind != OrderKind::Liquidation {
             // hftbacktest has no such order.
             return self.end(at, ReportKind::Rejected, Reason::Unsupported, desk, moment, i);
         }
         let best = if order.side == Side::Buy { self.touch.ask } else { self.touch.bid };
         let sign = order.side.sign();
-        let takes = best != UNDEF_PX && (order.kind == OrderKind::Market || order.venue_px * sign >= best * sign);
+        let takes = best != UNDEF_PX && (order.kind.is_market() || order.venue_px * sign >= best * sign);
         match (order.kind, takes) {
             (OrderKind::PostOnly, true) => self.end(at, ReportKind::Expired, Reason::WouldTake, desk, moment, i),
             (_, true) => self.peer_take(at, best, desk, moment, i),
@@ -111,7 +111,7 @@ impl Stand {
             return;
         }
         let (kind, sign, limit) = (order.kind, order.side.sign(), order.venue_px);
-        let good = |px: i64| kind == OrderKind::Market || px * sign <= limit * sign;
+        let good = |px: i64| kind.is_market() || px * sign <= limit * sign;
         let levels: Vec<(i64, i64)> = match order.side {
             Side::Buy => self.book.asks().take_while(|l| good(l.0)).collect(),
             Side::Sell => self.book.bids().take_while(|l| good(l.0)).collect(),

@@ -213,18 +213,15 @@ impl Stand {
             (Asked::Amend { .. }, Some(at)) if sent.too_many && desk.orders[at].resting => {
                 desk.report(at, ReportKind::AmendRejected, Reason::OrderRate, moment, i);
             }
-            (Asked::New, Some(at)) if desk.orders[at].kind == OrderKind::Liquidation => {
-                for open in 0..desk.orders.len() {
-                    if desk.orders[open].resting && desk.orders[open].instrument == self.index {
-                        self.end(open, ReportKind::Cancelled, Reason::Liquidation, desk, moment, i);
-                    }
+            (Asked::New, Some(at)) => {
+                if desk.orders[at].kind == OrderKind::Liquidation {
+                    self.cancel_all(Reason::Liquidation, desk, moment, i);
                 }
-                self.place(at, desk, moment, i);
+                match desk.rules.exchange {
+                    Exchange::Shared => self.place(at, desk, moment, i),
+                    Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
+                }
             }
-            (Asked::New, Some(at)) => match desk.rules.exchange {
-                Exchange::Shared => self.place(at, desk, moment, i),
-                Exchange::NoPartial | Exchange::Partial => self.peer_place(at, desk, moment, i),
-            },
             (Asked::Cancel(_), Some(at)) if desk.orders[at].resting => {
                 self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i);
             }
@@ -232,14 +229,17 @@ impl Stand {
                 self.amend(at, px, qty, desk, moment, i)
             }
             (Asked::Cancel(refusal) | Asked::Amend { refusal, .. }, _) => desk.refuse(*refusal, moment, i),
-            (Asked::CancelAll, _) => {
-                for at in 0..desk.orders.len() {
-                    if desk.orders[at].resting && desk.orders[at].instrument == self.index {
-                        self.end(at, ReportKind::Cancelled, Reason::None, desk, moment, i);
-                    }
-                }
-            }
+            (Asked::CancelAll, _) => self.cancel_all(Reason::None, desk, moment, i),
             (Asked::New, None) => {}
+        }
+    }
+
+    /// Everything of ours that rests here is cancelled.
+    fn cancel_all(&mut self, reason: Reason, desk: &mut Desk, moment: Moment, i: &Instrument) {
+        for at in 0..desk.orders.len() {
+            if desk.orders[at].resting && desk.orders[at].instrument == self.index {
+                self.end(at, ReportKind::Cancelled, reason, desk, moment, i);
+            }
         }
     }
 

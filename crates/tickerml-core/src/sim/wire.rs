@@ -46,12 +46,6 @@ impl<T> Wire<T> {
     }
 }
 
-impl<T> Default for Wire<T> {
-    fn default() -> Self {
-        Wire::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,20 @@ pub struct RestHead {
 }
 
 impl RestHead {
+    /// The head of a depth snapshot that was answered, by nobody's URL: of recordings, which tell no more.
+    pub fn depth(id: u64, symbol: &str, sent_ts_ns: i64) -> Self {
+        RestHead {
+            id,
+            what: "depth".to_owned(),
+            symbol: symbol.to_owned(),
+            url: String::new(),
+            sent_ts_ns,
+            status: 200,
+            headers: Vec::new(),
+            error: String::new(),
+        }
+    }
+
     /// The record's payload: head, newline, body.
     pub fn encode(&self, body: &[u8]) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(self).expect("a head holds only text and numbers");

@@ -5,6 +5,7 @@ use crate::store::{LastSegment, Store, StoreError, StoreFile, StoreResult};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tickerml_core::tape::{HEADER_LEN, Packed, RunId, SegmentHeader, SegmentId, utc_day};
+use tickerml_core::units::hex;
 
 /// Size of a segment where the configuration says nothing: 64 MiB, about an hour of one busy symbol.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
@@ -130,7 +131,7 @@ impl SegmentWriter {
         let Some(open) = self.open.take() else { return Ok(None) };
         let (id, length) = (open.id, open.len);
         self.close(open)?;
-        let sha256 = LastSegment::hex(&self.prev_sha256);
+        let sha256 = hex(&self.prev_sha256);
         Ok(Some(LastSegment { epoch: id.epoch, segment: id.segment, length, sha256 }))
     }
 

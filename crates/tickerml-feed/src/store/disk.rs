@@ -1,10 +1,11 @@
 //! The file operations of the recorder, behind a trait so that tests can break them.
-use super::{LastSegment, StoreError, StoreResult};
+use super::{StoreError, StoreResult};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use tickerml_core::units::hex;
 
 /// A folder's operations.
 pub trait Store: Send {
@@ -131,7 +132,7 @@ pub fn file_sha256(path: &Path) -> StoreResult<String> {
     let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
     loop {
         match file.read(&mut chunk) {
-            Ok(0) => return Ok(LastSegment::hex(&hash.finalize())),
+            Ok(0) => return Ok(hex(&hash.finalize())),
             Ok(read) => hash.update(&chunk[..read]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(fail(&e)),

@@ -4,7 +4,6 @@ use super::error::{StoreError, StoreResult};
 use super::folder::DataFolder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use tickerml_core::tape::RunId;
@@ -45,14 +44,6 @@ impl LastSegment {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
         Some(out)
-    }
-
-    /// Bytes of a hash as text.
-    pub fn hex(hash: &[u8]) -> String {
-        hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
     }
 }
 
@@ -240,7 +231,7 @@ mod tests {
 
     #[test]
     fn hashes_read_back() {
-        let last = LastSegment { epoch: 0, segment: 0, length: 1, sha256: LastSegment::hex(&[0xab; 32]) };
+        let last = LastSegment { epoch: 0, segment: 0, length: 1, sha256: tickerml_core::units::hex(&[0xab; 32]) };
         assert_eq!(last.hash(), Some([0xab; 32]));
         assert_eq!(LastSegment { sha256: "zz".into(), ..last }.hash(), None);
     }

@@ -136,12 +136,17 @@ impl<T: Tape> Supervisor<T> {
     }
 
     /// A snapshot came. False when it must be asked for again.
-    pub(super) fn apply_snapshot(&mut self, shard: usize, symbol: usize, id: u64, now_ns: i64) -> bool {
+    pub(super) fn apply_snapshot(
+        &mut self,
+        (shard, symbol): (usize, usize),
+        (id, sent_ts_ns): (u64, i64),
+        now_ns: i64,
+    ) -> bool {
         let book = &mut self.shards[shard].books[symbol];
         book.not_before_ns = now_ns + SNAPSHOT_SPACING_NS;
         let mut old = false;
         for track in &mut book.tracks {
-            match track.on_snapshot(id, now_ns) {
+            match track.on_snapshot(id, sent_ts_ns, now_ns) {
                 Snapshot::Accept => self.counters.snapshots += 1,
                 Snapshot::TooOld => old = true,
                 Snapshot::Unneeded => {}

@@ -99,7 +99,7 @@ impl<T: Tape> Supervisor<T> {
                 if id.is_none() && answer.status == 200 {
                     self.want_metadata(venue, now_ns);
                 }
-                id.is_some_and(|id| self.apply_snapshot(shard, symbol, id, now_ns))
+                id.is_some_and(|id| self.apply_snapshot((shard, symbol), (id, sent.sent_ts_ns), now_ns))
             }
             What::Probe { shard, symbol } => {
                 if let Some(id) = self.depth_id(shard, symbol, answer) {

@@ -98,15 +98,15 @@ impl<T: Tape> Supervisor<T> {
                 self.append_json(RecordKind::Instrument, 0, now_ns, &instrument);
             }
         }
-        for lane in 0..self.lanes.len() {
-            if self.lanes[lane].is_open() {
-                self.connect_record(lane, now_ns);
-            }
-        }
         for book in self.shards.iter_mut().flat_map(|shard| &mut shard.books) {
             book.tracks.iter_mut().for_each(|track| track.reset(BookState::Connecting));
             book.suspect = None;
             book.probed = None;
+        }
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].is_open() {
+                self.connect_record(lane, now_ns);
+            }
         }
     }
 }

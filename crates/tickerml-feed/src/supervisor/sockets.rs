@@ -45,10 +45,13 @@ impl<T: Tape> Supervisor<T> {
         }
     }
 
+    /// Records that a connection is there, for its books too.
     pub(super) fn connect_record(&mut self, lane: usize, now_ns: i64) {
-        let Lane { shard, slot, .. } = self.lanes[lane];
+        let Lane { shard, side, slot, .. } = self.lanes[lane];
         let connect = json!({"slot": self.slot_name(lane), "url": self.shards[shard].plan.url});
         self.append_json(RecordKind::Connect, slot, now_ns, &connect);
+        let (at, ts_ns) = (self.track_index(shard, side), self.anchor.stamp(now_ns).recv_ns);
+        self.shards[shard].books.iter_mut().for_each(|book| book.tracks[at].join(ts_ns));
     }
 
     /// A text frame came. `now_ns` was read right after it left the socket.

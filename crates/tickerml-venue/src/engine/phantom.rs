@@ -98,10 +98,10 @@ mod tests {
     fn a_phantom_is_met_in_its_turn_and_takes_nothing() {
         let (mut e, mut out) = (Engine::new(), Vec::new());
         let first = e.limit(Side::Bid, 50, 3, &mut out);
-        e.place_phantom(0, Side::Bid, 50);
+        assert!(e.place_phantom(0, Side::Bid, 50));
         e.limit(Side::Bid, 50, 4, &mut out);
-        e.place_phantom(1, Side::Bid, 50);
-        e.place_phantom(2, Side::Bid, 51);
+        assert!(e.place_phantom(1, Side::Bid, 50));
+        assert!(e.place_phantom(2, Side::Bid, 51));
         assert_eq!(e.phantoms.ahead_of(1, Side::Bid, 50), Some(7));
         e.immediate(Side::Ask, 50, 2, &mut out);
         assert_eq!(e.phantoms.take_filled(), [2], "a better price is met first");
@@ -114,7 +114,7 @@ mod tests {
         // What is left of a taker that finds nothing more meets the last one; so does a quote placed on the other side.
         e.immediate(Side::Ask, 50, 4, &mut out);
         assert_eq!(e.phantoms.take_filled(), [1]);
-        e.place_phantom(3, Side::Bid, 50);
+        assert!(e.place_phantom(3, Side::Bid, 50));
         e.limit(Side::Ask, 50, 1, &mut out);
         assert_eq!(e.phantoms.take_filled(), [3]);
     }
@@ -137,8 +137,7 @@ mod tests {
                     ids.push(with.limit(side, px, qty, &mut a));
                     without.limit(side, px, qty, &mut b);
                 }
-                if with.best(side.other()).is_none_or(|best| !super::super::crosses(side, px, best)) {
-                    with.place_phantom(n, side, px);
+                if with.place_phantom(n, side, px) {
                     waiting.push((n, side, px, with.last_id));
                 }
                 for number in with.phantoms.take_filled() {

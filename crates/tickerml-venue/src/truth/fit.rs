@@ -1,6 +1,6 @@
 //! The curve of the queue model `fitted`, from the market of the truth: many phantoms, whose places are known, and the diffs.
-use super::Asked;
 use super::market::{DIFF_NS, Market};
+use super::{Asked, ORDER_NS};
 use crate::engine::Side;
 use crate::rng::Rng;
 use std::collections::HashMap;
@@ -9,8 +9,6 @@ use tickerml_core::sim::{Observed, QueueFit};
 
 /// Between two phantoms.
 const SPACING_NS: i64 = DIFF_NS;
-/// Seconds of market for each order asked for: as many as a trial takes.
-const SECONDS_PER_ORDER: f64 = 0.5;
 /// A phantom is followed this long.
 const LIFE_NS: i64 = 30_000_000_000;
 
@@ -27,7 +25,7 @@ struct Seen {
 pub fn fit(asked: &Asked) -> (QueueFit, i64) {
     let mut market = Market::open(asked.law, asked.regime, asked.seed);
     let mut rng = Rng::of(asked.seed, "truth fit");
-    let end_ns = market.now_ns() + (asked.orders as f64 * SECONDS_PER_ORDER * 1e9) as i64;
+    let end_ns = market.now_ns() + asked.orders as i64 * ORDER_NS;
     let mut fit = QueueFit::new();
     let mut seen: Vec<Seen> = Vec::new();
     let mut traded: HashMap<(Side, i64), i64> = HashMap::new();

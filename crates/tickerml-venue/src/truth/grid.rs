@@ -5,7 +5,7 @@
 use super::market::{DIFF_NS, Market};
 use super::reader::Reader;
 use super::score::Money;
-use super::{Asked, WAY_NS};
+use super::{Asked, ORDER_NS, WAY_NS};
 use crate::engine::Side;
 use crate::error::Result;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +14,6 @@ use tickerml_core::sim::{Report, ReportKind};
 const LEVELS: i64 = 3;
 const HALF_SPREAD_TICKS: i64 = 1;
 const POSITION_MAX: i64 = 10;
-/// Seconds for each order asked for: as long as the trials' market.
-const NS_PER_ORDER: i64 = 500_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -69,7 +67,7 @@ fn run(asked: &Asked, model: &str, truly: bool) -> Result<Earned> {
     }
     let mut venue = Truth::default();
     let mut policy = Grid::default();
-    let end_ns = market.now_ns() + asked.orders as i64 * NS_PER_ORDER;
+    let end_ns = market.now_ns() + asked.orders as i64 * ORDER_NS;
     let mut step_ns = market.now_ns() + DIFF_NS;
     let mut fills = Vec::new();
     let mut news: Vec<(u64, News)> = Vec::new();
@@ -201,8 +199,7 @@ impl Truth {
         while let Some(&(at_ns, id, what)) = self.sent.front().filter(|s| s.0 < until_ns) {
             self.sent.pop_front();
             let news = match what {
-                Some((side, px)) if market.engine.best(side.other()).is_none_or(|best| !meets(side, px, best)) => {
-                    market.engine.place_phantom(id as usize, side, px);
+                Some((side, px)) if market.engine.place_phantom(id as usize, side, px) => {
                     self.resting.insert(id, (side, px));
                     News::Accepted
                 }
@@ -231,8 +228,4 @@ impl Truth {
             news.push((id, what));
         }
     }
-}
-
-fn meets(side: Side, px: i64, other: i64) -> bool {
-    if side == Side::Bid { other <= px } else { other >= px }
 }

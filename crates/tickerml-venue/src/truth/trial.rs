@@ -3,15 +3,13 @@
 //! Each simulator knows one order only, so no order takes another's print.
 use super::market::{Market, Published};
 use super::reader::Reader;
-use super::{Asked, WAY_NS};
+use super::{Asked, ORDER_NS, WAY_NS};
 use crate::engine::Side;
 use crate::error::Result;
 use crate::rng::Rng;
 use tickerml_core::event::RowKind;
 use tickerml_core::sim::{Report, ReportKind};
 
-/// Between two orders.
-const SPACING_NS: i64 = 500_000_000;
 /// How much longer than its horizon an order is followed: what is known of its end comes as late.
 const SLACK_NS: i64 = 1_000_000_000;
 /// Distances behind the touch, ticks; drawn evenly.
@@ -41,7 +39,7 @@ struct Running {
     side: Side,
     px: i64,
     arrive_ns: i64,
-    /// Order in the true queue.
+    /// It has reached the matching engine.
     placed: bool,
     readers: Vec<Option<Reader>>,
     trial: Trial,
@@ -60,7 +58,7 @@ pub fn follow(asked: &Asked, models: &[&str]) -> Result<Vec<Trial>> {
     let mut done: Vec<Option<Trial>> = vec![None; asked.orders];
     let (mut sent, mut left) = (0, asked.orders);
     // A look at the market before the first.
-    let mut send_ns = market.now_ns() + 2 * SPACING_NS;
+    let mut send_ns = market.now_ns() + 2 * ORDER_NS;
     let mut fills = Vec::new();
     while left > 0 {
         let place_ns = running.iter().filter(|r| !r.1.placed).map(|r| r.1.arrive_ns).min().unwrap_or(NEVER);
@@ -75,7 +73,7 @@ pub fn follow(asked: &Asked, models: &[&str]) -> Result<Vec<Trial>> {
                 left -= 1;
             }
             sent += 1;
-            send_ns += SPACING_NS;
+            send_ns += ORDER_NS;
         } else {
             for published in market.step(&mut fills) {
                 bases.iter_mut().for_each(|base| drop(base.feed(&published)));
@@ -129,12 +127,7 @@ impl Running {
     /// The order reaches the matching engine.
     fn enter(&mut self, number: usize, market: &mut Market) {
         self.placed = true;
-        let crosses = market.engine.best(self.side.other()).is_some_and(|best| self.is_through(best, 0));
-        if crosses {
-            self.trial.refused = true;
-        } else {
-            market.engine.place_phantom(number, self.side, self.px);
-        }
+        self.trial.refused = !market.engine.place_phantom(number, self.side, self.px);
     }
 
     /// Whether a price is our own or beyond it, by `ticks` at least, for somebody who meets us.

@@ -30,6 +30,14 @@ impl Visitor for Applied {
     }
 }
 
+/// A span in which an instrument's book was Live, in stamps of arrival, and the update id with which it began.
+pub struct Live {
+    pub index: usize,
+    pub from_ns: i64,
+    pub to_ns: i64,
+    pub from_id: u64,
+}
+
 /// Everything that a reader of the tape knows.
 pub struct Reader {
     pub books: Books,
@@ -39,8 +47,8 @@ pub struct Reader {
     ids: BTreeMap<u64, u64>,
     pub gaps: Vec<Gap>,
     pub compared: u64,
-    /// Spans in which each instrument's book was Live: (index, from, to), stamps of arrival.
-    pub live: Vec<(usize, i64, i64)>,
+    /// Spans in which a book was Live.
+    pub live: Vec<Live>,
 }
 
 impl Reader {
@@ -76,10 +84,13 @@ impl Reader {
     fn note_live(&mut self, before: &[bool], now_ns: i64) {
         for (index, line) in self.books.lines.iter().enumerate() {
             match (before.get(index).copied().unwrap_or(false), line.is_live()) {
-                (false, true) => self.live.push((index, now_ns, i64::MAX)),
+                (false, true) => {
+                    let from_id = self.ids[&self.applied.at[&(index as u16)]];
+                    self.live.push(Live { index, from_ns: now_ns, to_ns: i64::MAX, from_id });
+                }
                 (true, false) => {
-                    let open = self.live.iter_mut().rev().find(|(i, _, _)| *i == index).expect("it was Live");
-                    open.2 = now_ns;
+                    let open = self.live.iter_mut().rev().find(|live| live.index == index).expect("it was Live");
+                    open.to_ns = now_ns;
                 }
                 _ => {}
             }

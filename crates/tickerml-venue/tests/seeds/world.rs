@@ -1,9 +1,8 @@
 //! The world between a venue and the feed: sockets that open late, links with faults, a REST desk, one virtual clock.
-use crate::reader::Reader;
+use crate::reader::{Live, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tickerml_core::event::BookState;
-use tickerml_core::market::Want;
 use tickerml_feed::clock::{Anchor, Wall};
 use tickerml_feed::config::FeedConfig;
 use tickerml_feed::rest::RestAnswer;
@@ -131,24 +130,21 @@ impl World {
             self.feed.tick(self.now_ns);
             self.act();
             self.reader.read(&self.feed.tape().records, &self.market);
-            self.resync();
+            self.hand_wants();
             self.agree();
             assert_eq!(self.feed.fatal(), None, "seed {}", self.seed);
         }
     }
 
-    /// The reader's wishes reach the feed, as an engine's do: only who applies a diff sees that it crosses the book.
-    fn resync(&mut self) {
-        let mut ids = Vec::new();
-        self.reader.books.hand_wants(|Want::Resync { instrument, .. }| {
-            ids.push(instrument.clone());
+    /// The reader's wishes reach the feed as an engine's do: only who applies a diff sees that it crosses the book.
+    fn hand_wants(&mut self) {
+        let wishes = &mut self.feed.tape_mut().engine;
+        self.reader.books.hand_wants(|want| {
+            wishes.push_back(want.record());
             true
         });
-        for id in ids {
-            if matches!(self.feed.book_state(&id), Some(BookState::Live | BookState::Stale)) {
-                self.feed.command("resync", &id, self.now_ns).expect("a book of the plan");
-            }
-        }
+        self.feed.tick(self.now_ns);
+        self.reader.read(&self.feed.tape().records, &self.market);
     }
 
     /// The feed and the reader of its tape think alike of every book: a loss is a gap for both or for neither.
@@ -231,10 +227,11 @@ impl World {
             let symbol = stream.split('@').next().unwrap_or("").to_uppercase();
             let index = self.reader.books.lines.iter().position(|l| l.instrument.symbol == symbol).expect("known");
             // A book says Live until the next diff shows that one is missing; by then there must be a gap, unless the
-            // book was not Live, or had its resync for another reason, in between.
+            // book was not Live, or had its resync for another reason, in between. What its snapshot had is not missing.
             let mut spans = self.reader.gaps.iter().filter(|g| usize::from(g.instrument) == index && g.to_ts_ns != 0);
             let in_gap = spans.any(|g| g.from_ts_ns <= *told_ns && *sent_ns <= g.to_ts_ns);
-            let was_live = self.reader.live.iter().any(|(i, a, b)| *i == index && a < sent_ns && told_ns <= b);
+            let has_missed = |live: &Live| live.from_ns < *sent_ns && *told_ns <= live.to_ns && live.from_id < *id;
+            let was_live = self.reader.live.iter().any(|live| live.index == index && has_missed(live));
             let ms = (told_ns - START_NS) / MS;
             let told = || format!("{stream} {id}, told at {ms} ms, was lost without a gap; {}", self.tail());
             assert!(in_gap || !was_live, "seed {}: {}", self.seed, told());

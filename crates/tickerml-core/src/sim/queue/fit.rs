@@ -4,7 +4,7 @@
 //! what was printed, and by how much the quantity ahead truly shrank beyond it. The share at a place is the sum of the latter over
 //! the sum of the former, so that a model which believes it moves as far as the orders did, on average. Where placements hide
 //! cancels inside one look the share comes out higher than that of the cancels alone: it is what a reader of levels needs.
-use super::fitted::{FITTED_KNOTS, SHARE_MAX};
+use super::fitted::{FITTED_KNOTS, SHARE_MAX, knot_of};
 use serde::{Deserialize, Serialize};
 
 /// An order between two looks; quantities in any one unit.
@@ -45,22 +45,11 @@ impl QueueFit {
             return;
         }
         self.observations += 1;
-        let at = (o.front_before / o.before).clamp(0.0, 1.0) * (FITTED_KNOTS - 1) as f64;
-        let knot = (at as usize).min(FITTED_KNOTS - 2);
-        let upper = at - knot as f64;
+        let (knot, upper) = knot_of(o.front_before / o.before);
         for (n, weight) in [(knot, 1.0 - upper), (knot + 1, upper)] {
             self.ahead[n] += weight * ahead;
             self.shrunk[n] += weight * shrunk;
         }
-    }
-
-    /// Adds what another has seen.
-    pub fn add(&mut self, other: &QueueFit) {
-        for n in 0..FITTED_KNOTS {
-            self.ahead[n] += other.ahead[n];
-            self.shrunk[n] += other.shrunk[n];
-        }
-        self.observations += other.observations;
     }
 
     /// Points of the curve, never falling: neighbours that would fall are pooled. With nothing to go by, by quantity.

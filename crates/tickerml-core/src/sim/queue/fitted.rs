@@ -42,11 +42,16 @@ impl Fitted {
 
     /// The part that was ahead, at this relative place.
     pub fn ahead(&self, place: f64) -> f64 {
-        let at = place.clamp(0.0, 1.0) * (FITTED_KNOTS - 1) as f64;
-        let knot = (at as usize).min(FITTED_KNOTS - 2);
-        let part = at - knot as f64;
+        let (knot, part) = knot_of(place);
         self.share[knot] + part * (self.share[knot + 1] - self.share[knot])
     }
+}
+
+/// The knot at or before a relative place, and how far it lies on the way to the next.
+pub(super) fn knot_of(place: f64) -> (usize, f64) {
+    let at = place.clamp(0.0, 1.0) * (FITTED_KNOTS - 1) as f64;
+    let knot = (at as usize).min(FITTED_KNOTS - 2);
+    (knot, at - knot as f64)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Curve {
             }
             _ => {
                 return Err(format!(
-                    "{name:?} is not known; write risk_averse, prob_log, prob_log2, prob_power:3, prob_power2:3 or prob_power3:3"
+                    "{name:?} is not known; write risk_averse, early, prob_log, prob_log2, prob_power:3, prob_power2:3, prob_power3:3 or fitted"
                 ));
             }
         };
