@@ -32,8 +32,8 @@ test: test-rust test-python  ## every test of Rust and of Python: minutes
 test-rust: $(BIN)/python  ## cargo test, without the binding crate: Python tests that
 	$(CARGO) test --workspace --exclude tickerml-py
 
-test-python: dev  ## pytest against the built module
-	$(BIN)/python -m pytest
+test-python: dev  ## pytest against the built module, on every core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: dev  ## formatting, clippy, ruff, mypy --strict, stubs equal to the module
 	$(CARGO) fmt --all --check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tickerml.risk.desk import Account, Reason, Terms
+from tickerml.risk.line import Account, Reason, Terms
 from tickerml.schema import LIVE, Intent, Order, Refused, View
 
 

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
 from tickerml.risk.again import Again
-from tickerml.risk.desk import Account, Desk, Reason, Sums, Terms, sums
+from tickerml.risk.desk import Desk
+from tickerml.risk.line import Account, Reason, Sums, Terms, sums
 from tickerml.risk.margin import Margin
 from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, MONEY_ONE, InstrumentInfo, Intent, Order, Refused, View
 
