@@ -73,6 +73,7 @@ LARGE_TICK = Feed("large tick", "binance_spot:BIGUSDT", (), 100, minutes=60)
 """A tick of 0.2 % of the price: the spread is one tick in 99 of 100 books, and 200,000 lots queue at the best prices,
 where the median print has 8.
 """
+SHORT = replace(LARGE_TICK, name="two minutes of large tick", minutes=2)
 WHOLE.append(LARGE_TICK)
 IN_TENTHS = [feed.in_tenths(lot) for feed, lot in zip(WHOLE, ("0.0001", "0.000001", "0.001", "0.1"), strict=True)]
 

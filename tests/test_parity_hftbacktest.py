@@ -21,15 +21,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 from parity_rows import (  # noqa: E402
     CAPTURES,
     IN_TENTHS,
-    LARGE_TICK,
     QUEUES,
+    SHORT,
     SIX_MODELS,
     USDM_FEED,
     Feed,
 )
 from peer_hftbacktest import fills_of_amends  # noqa: E402
-
-SHORT = replace(LARGE_TICK, name="two minutes of large tick", minutes=2)
 
 
 @pytest.mark.parametrize("queue", SIX_MODELS)

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("hftbacktest", reason="pip install 'tickerml[oracle]'")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-from parity_rows import CAPTURES, WHOLE, Feed, Rows  # noqa: E402
+from parity_rows import CAPTURES, SHORT, WHOLE, Feed, Rows  # noqa: E402
 from peer_hftbacktest import Case, fills_of_takes  # noqa: E402
 from tickerml import config, runner  # noqa: E402
 from tickerml.profiles import PROFILES  # noqa: E402
@@ -105,7 +105,7 @@ def compare(rows: Rows, round_trip_ms: float) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("round_trip_ms", [0, 140])
-@pytest.mark.parametrize("feed", CAPTURES, ids=lambda feed: feed.name)
+@pytest.mark.parametrize("feed", [*CAPTURES, SHORT], ids=lambda feed: feed.name)
 def test_takers_of_a_capture_fill_alike(feeds: Any, feed: Feed, round_trip_ms: float) -> None:
     takers, _ = compare(feeds(feed), round_trip_ms)
     assert takers > 20
