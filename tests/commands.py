@@ -32,10 +32,10 @@ def tickerml(data: Path, *words: str, code: int = 0, **more: str) -> Any:
     return json.loads(done.stdout) if code == 0 else done.stderr
 
 
-def run(data: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """The same, whatever the exit code."""
+def run(data: Path, *words: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    """The same, whatever the exit code; in the data folder, or in another."""
     return subprocess.run(
-        [*COMMAND, "--data", str(data), "--json", *words], capture_output=True, text=True, check=False, cwd=data,
+        [*COMMAND, "--data", str(data), "--json", *words], capture_output=True, text=True, check=False, cwd=cwd or data,
         env=environment(**more), timeout=WAIT_S,
     )  # fmt: skip
 

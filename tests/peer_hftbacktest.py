@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hftbacktest import (
@@ -22,7 +22,7 @@ from hftbacktest.order import CANCELED, FOK, IOC, MARKET, PARTIALLY_FILLED
 from numba import njit, types
 from numba.typed import Dict, List
 
-__all__ = ["Case", "fills_of_amends", "fills_of_grid", "fills_of_takes"]
+__all__ = ["Case", "GridRun", "fills_of_amends", "fills_of_takes", "run_of_grid"]
 
 MODELS = {
     "risk_averse": lambda asset, _: asset.risk_adverse_queue_model(),
@@ -51,13 +51,25 @@ class Case:
     latency_file: str = ""
 
 
-def fills_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> list[tuple[int, int, int, int, int]]:
-    """(venue time, step at which it was learned, side, price in ticks, quantity in lots), in the order of learning.
+class GridRun(NamedTuple):
+    """What a grid did.
 
-    Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
+    Attributes
+    ----------
+    fills : (venue time, step at which it was learned, side, price in ticks, quantity in lots), as they were learned.
+        Executions of one order between two steps are one entry with the time of the last: hftbacktest keeps no more.
+    sent : (step, side of an order or 0 for a cancel, price in ticks), in the order of sending.
     """
+
+    fills: list[tuple[int, int, int, int, int]]
+    sent: list[tuple[int, int, int]]
+
+
+def run_of_grid(rows: np.ndarray, case: Case, tick: float, lot: float) -> GridRun:
+    """The grid over these rows."""
     ladder = (case.levels, case.half_spread_ticks, case.interval_ticks, case.qty_lots, case.position_lots_max, lot)
-    return _fills(_grid, 5, rows, case, tick, lot, ladder)
+    sent = List.empty_list(types.UniTuple(types.int64, 3))
+    return GridRun(_fills(_grid, 5, rows, case, tick, lot, (sent, *ladder)), list(sent))
 
 
 def fills_of_amends(
@@ -194,8 +206,8 @@ def _takes(hbt: Any, out: Any, step: int, plan: Any, lot: float) -> int:
 
 
 @njit
-def _grid(  # noqa: PLR0912, PLR0917 - numba takes neither records nor closures, so the strategy is one function
-    hbt: Any, out: Any, step: int, levels: int, h: int, g: int, qty: int, cap: float, lot: float
+def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor closures, so the strategy is one function
+    hbt: Any, out: Any, step: int, sent: Any, levels: int, h: int, g: int, qty: int, cap: float, lot: float
 ) -> int:
     position = 0
     leaves = Dict.empty(types.int64, types.int64)
@@ -238,6 +250,7 @@ def _grid(  # noqa: PLR0912, PLR0917 - numba takes neither records nor closures,
                 wanted = sells > 0 and ask0 <= order.price_tick <= ask0 + (sells - 1) * g
                 wanted = wanted and (order.price_tick - ask0) % g == 0
             if not wanted and order.status in (NEW, PARTIALLY_FILLED) and order.req == NONE:
+                sent.append((hbt.current_timestamp, 0, order.price_tick))
                 code = hbt.cancel(0, order.order_id, False)
                 if code != 0:
                     return code
@@ -245,6 +258,7 @@ def _grid(  # noqa: PLR0912, PLR0917 - numba takes neither records nor closures,
             px = bid0 - n * g
             if px > 0 and px not in orders:
                 leaves[px] = qty
+                sent.append((hbt.current_timestamp, 1, px))
                 code = hbt.submit_buy_order(0, px, px * depth.tick_size, qty * lot, GTX, LIMIT, False)
                 if code != 0:
                     return code
@@ -252,6 +266,7 @@ def _grid(  # noqa: PLR0912, PLR0917 - numba takes neither records nor closures,
             px = ask0 + n * g
             if px not in orders:
                 leaves[px] = qty
+                sent.append((hbt.current_timestamp, -1, px))
                 code = hbt.submit_sell_order(0, px, px * depth.tick_size, qty * lot, GTX, LIMIT, False)
                 if code != 0:
                     return code

@@ -1,4 +1,6 @@
-"""The ways to the venue and back: one digest however a tape is read, files good and bad, and nothing that overtakes."""
+"""The ways to the venue and back: one digest however a tape is read, latencies of files, and nothing that
+overtakes.
+"""
 
 from __future__ import annotations
 
@@ -126,16 +128,6 @@ def test_a_live_run_of_each_kind_replays_to_its_digest(tmp_path: Path, monkeypat
             assert fold(tape, tmp_path / f"{kind}{batch}.sqlite", batch_events=batch) == result["digest"], (kind, batch)
 
 
-def column(**rows: int) -> Any:
-    """One row of a latency file, in ms."""
-    return (*(NS + rows[name] * MS for name in ("req", "exch", "resp")), 0)
-
-
-def write(path: Path, rows: list[Any], dtype: np.dtype[Any] = FILE_DTYPE) -> Path:
-    np.savez(path, data=np.array(rows, dtype))
-    return path
-
-
 def sent(rows: list[tuple[int, int, int]], orders: dict[float, list[Intent]], **changed: Any) -> list[View]:
     """A native run whose latencies are these (ms; exch 0 is a refusal)."""
     found = [(NS + a * MS, NS + b * MS if b else 0, NS + c * MS) for a, b, c in rows]
@@ -183,34 +175,6 @@ def test_an_outage_delays_what_is_under_way_and_loses_none() -> None:
     assert accepted[0][1] == 500.0
     assert accepted[1][1] > 1_500.0
     assert all(before <= after for (_, before), (_, after) in pairwise(accepted))
-
-
-def test_files_that_cannot_be_are_one_line_and_nothing_is_written(tape: Path, tmp_path: Path) -> None:
-    good = [column(req=0, exch=10, resp=20), column(req=100, exch=110, resp=120)]
-    wrong = {
-        "order": (write(tmp_path / "order.npz", good[::-1]), 6, "row 1: req_ts goes back"),
-        "below": (write(tmp_path / "below.npz", [column(req=20, exch=10, resp=30)]), 6, "row 0: a latency is below 0"),
-        "none": (write(tmp_path / "none.npz", []), 6, "has no rows"),
-        "dtype": (
-            write(tmp_path / "dtype.npz", [], np.dtype([("req_ts", "f8")])),
-            6,
-            "int64 fields req_ts, exch_ts, resp_ts",
-        ),
-        "absent": (tmp_path / "absent.npz", 3, "there is no such file"),
-    }
-    (tmp_path / "text.npz").write_text("req_ts,exch_ts\n")
-    wrong["text"] = (tmp_path / "text.npz", 6, "no .npz with the array")
-    data, out = tape.parent.parent, tmp_path / "fills.csv"
-    for name, (path, code, text) in wrong.items():
-        said = tickerml(data, "replay", str(tape), "--set", f"latency=file:{path}", "--fills", str(out), code=code)
-        assert len(said.splitlines()) == 1, name
-        assert text in said, name
-        assert not out.exists(), name
-    for value, text in (("quick", "no latency model"), ("file:", "no latency model")):
-        assert text in tickerml(data, "replay", str(tape), "--set", f"latency={value}", code=4)
-    assert "run takes constant, venue or feed" in tickerml(
-        tmp_path, "run", "--demo", "--set", f"latency=file:{wrong['none'][0]}", code=4
-    )
 
 
 def test_a_refusal_in_a_file_is_legal_and_a_replay_takes_it(tape: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("hftbacktest", reason="pip install 'tickerml[oracle]'")
 
-from test_parity_hftbacktest import USDM_FEED
+from parity_rows import USDM_FEED
 
 pytestmark = pytest.mark.soak
 ROOT = Path(__file__).parent.parent

@@ -15,8 +15,8 @@ import pytest
 pytest.importorskip("hftbacktest", reason="pip install 'tickerml[oracle]'")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+from parity_rows import CAPTURES, SHORT, WHOLE, Feed, Rows  # noqa: E402
 from peer_hftbacktest import Case, fills_of_takes  # noqa: E402
-from test_parity_hftbacktest import CAPTURES, WHOLE, Feed, Rows, loaded  # noqa: E402, F401 - a fixture
 from tickerml import config, runner  # noqa: E402
 from tickerml.profiles import PROFILES  # noqa: E402
 from tickerml.schema import CANCEL, FOK, IOC, LIMIT, MARKET, UNDEF_I64, Intent, View  # noqa: E402
@@ -105,16 +105,16 @@ def compare(rows: Rows, round_trip_ms: float) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("round_trip_ms", [0, 140])
-@pytest.mark.parametrize("feed", CAPTURES, ids=lambda feed: feed.name)
-def test_takers_of_a_capture_fill_alike(loaded: Any, feed: Feed, round_trip_ms: float) -> None:  # noqa: F811
-    takers, _ = compare(loaded(feed), round_trip_ms)
+@pytest.mark.parametrize("feed", [*CAPTURES, SHORT], ids=lambda feed: feed.name)
+def test_takers_of_a_capture_fill_alike(feeds: Any, feed: Feed, round_trip_ms: float) -> None:
+    takers, _ = compare(feeds(feed), round_trip_ms)
     assert takers > 20
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("round_trip_ms", [0, 20, 140, 800])
 @pytest.mark.parametrize("feed", WHOLE, ids=lambda feed: feed.name)
-def test_takers_of_a_recording_fill_alike(loaded: Any, feed: Feed, round_trip_ms: float) -> None:  # noqa: F811
-    takers, makers = compare(loaded(feed), round_trip_ms)
+def test_takers_of_a_recording_fill_alike(feeds: Any, feed: Feed, round_trip_ms: float) -> None:
+    takers, makers = compare(feeds(feed), round_trip_ms)
     print(f"{feed.name} takers {round_trip_ms} ms: {takers} took, {makers} waited, all equal")
     assert takers > 100

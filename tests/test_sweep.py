@@ -155,7 +155,7 @@ def test_latencies_of_a_file_are_swept_like_others(loaded: tuple[Path, str], tmp
     assert "no such file" in sweep(loaded, tmp_path, "latency: ['file:/none.npy']\n", code=3)
 
 
-def test_mappings_of_a_summary_are_json(loaded: tuple[Path, str], tmp_path: Path) -> None:
+def test_what_a_summary_nests_is_json(loaded: tuple[Path, str], tmp_path: Path) -> None:
     sweep(loaded, tmp_path, "levels: [1, 2]\n")
     for row in pq.read_table(tmp_path / "out.parquet").to_pylist():
         assert all(isinstance(json.loads(row[key]), dict) for key in ("overrides", "stats"))

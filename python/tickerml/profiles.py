@@ -79,7 +79,8 @@ def is_insample(config: Config, span: tuple[int, int] | None, *, allowed: bool) 
     if not allowed:
         raise ConfigError(
             [
-                f"queue: fitted was fitted on data up to {end_ns} ns, and these events begin at {span[0]} ns; use "
+                f"queue: fitted ({config.execution.queue_file or 'the curve of the tape'}) was fitted on data up to "
+                f"{end_ns} ns, and these events begin at {span[0]} ns; use "
                 "later events, fit on earlier ones, or give --allow-insample, which marks the report"
             ]
         )

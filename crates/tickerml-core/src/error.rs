@@ -70,8 +70,10 @@ pub enum Error {
         reason: String,
     },
     /// A latency file that cannot be true.
-    #[error("latency file, row {row}: {reason}")]
+    #[error("{file}: row {row}: {reason}")]
     BadLatency {
+        /// Its path, as the setting names it.
+        file: String,
         /// The row, from 0.
         row: usize,
         /// What is wrong with it, and how to mend it.

@@ -37,7 +37,7 @@ pub use clock::{Clock, ClockKind};
 pub use desk::{Exchange, ReportRule, Rules};
 pub use fee::{FeeRow, Fees};
 pub use funding::{Expected, Settlement};
-pub use latency::{Entry, Latency, Recorded};
+pub use latency::{Columns as LatencyColumns, Entry, Latency, Recorded};
 pub use marks::{Marks, Quote};
 pub use order::{AHEAD_UNKNOWN, Fill, Known, Order, OrderKind, Reason, Report, ReportKind, Side};
 pub use prints::Prints;

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tickerml_core::market::{BooksOnly, LineStats};
 use tickerml_core::session::{EventInput, Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
-use tickerml_core::sim::Recorded;
 use tickerml_core::tape::RecordKind;
 use tickerml_feed::reader::{TapeInput, TapeReader};
 use tickerml_feed::recorder::{Fill, TailInput};
@@ -284,9 +283,7 @@ impl Session {
     /// A session that has seen nothing, or one that goes on from a checkpoint.
     fn core(settings: &str, checkpoint: Option<&[u8]>, latencies: Option<&Latencies<'_>>) -> PyResult<Core> {
         let recorded = match latencies {
-            Some((req, exch, resp)) => {
-                Some(Recorded::new(req.as_slice()?, exch.as_slice()?, resp.as_slice()?).map_err(errors::core)?)
-            }
+            Some((req, exch, resp)) => Some([req.as_slice()?, exch.as_slice()?, resp.as_slice()?]),
             None => None,
         };
         let settings = Settings::from_json(settings, recorded).map_err(errors::core)?;

@@ -108,8 +108,11 @@ def _queue(value: str) -> str:
     if family in ("prob_power", "prob_power2", "prob_power3"):
         if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", exponent) and float(exponent) > 0:
             return value
-        raise ValueError(f"{value!r} needs a number above 0 behind the colon; write {family}:3")
-    raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, list(QUEUES))}")
+        raise ValueError(
+            f"{value!r} needs a number above 0 and below 1000, of six decimals at most, behind the colon; "
+            f"write {family}:3"
+        )
+    raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, [*QUEUES, 'fitted'])}")
 
 
 def _date(value: str) -> str:

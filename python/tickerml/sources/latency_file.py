@@ -6,11 +6,11 @@ An ``.npz`` with the array ``data`` or an ``.npy``, structured, with the int64 f
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickerml.errors import NotFoundError, UnsoundDataError
+from tickerml.sources.arrays import read_array
 
 if TYPE_CHECKING:
     from tickerml.config.models import Config
@@ -38,12 +38,8 @@ def _columns(path: Path) -> tuple[Any, Any, Any]:
     import numpy as np
 
     if not path.is_file():
-        raise NotFoundError(f"latency=file:{path}: there is no such file")
-    try:
-        found = np.load(path, allow_pickle=False)
-        rows = found["data"] if isinstance(found, np.lib.npyio.NpzFile) else found
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UnsoundDataError(f"{path}: no .npz with the array `data`, and no .npy: {error}") from None
+        raise NotFoundError(f"latency=file:{path}: there is no such file; give the path of an .npz or .npy")
+    rows = read_array(path)
     names, whole = rows.dtype.names or (), np.dtype(np.int64)
     if rows.ndim != 1 or any(name not in names or rows.dtype[name] != whole for name in FIELDS):
         raise UnsoundDataError(

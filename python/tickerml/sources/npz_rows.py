@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +11,7 @@ import numpy.typing as npt
 
 from tickerml.errors import UnsoundDataError
 from tickerml.sinks.npz import BUY, CLEAR, DEPTH, DTYPE, EXCH, LOCAL, SELL, SNAPSHOT, TRADE
+from tickerml.sources.arrays import read_array
 
 __all__ = ["Clocks", "LocalRows", "checked", "load"]
 
@@ -28,6 +27,8 @@ STEP_TOLERANCE: Final = 1e-3
 
 STEPS_MAX: Final = 2**50
 """Beyond it a float no longer tells two steps apart well enough."""
+
+SORTED_BY: Final = "hftbacktest's correct_event_order makes a file that is in order"
 
 Array = npt.NDArray[Any]
 
@@ -97,24 +98,19 @@ class LocalRows:
 
 
 def load(path: Path) -> Array:
-    """The array `data` of a file.
+    """The rows of a file.
 
     Raises
     ------
     UnsoundDataError
     """
-    if not zipfile.is_zipfile(path):
-        raise UnsoundDataError(f"{path}: not an npz file")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if "data" not in file.files:
-                raise UnsoundDataError(f"{path}: has no array `data`, only {', '.join(file.files) or 'nothing'}")
-            rows: Array = file["data"]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UnsoundDataError(f"{path}: cannot be read: {error}") from error
+    rows = read_array(path)
     if rows.dtype != DTYPE or rows.ndim != 1:
         names = ", ".join(DTYPE.names or ())
-        raise UnsoundDataError(f"{path}: rows are {rows.dtype} of shape {rows.shape}, not hftbacktest 2's ({names})")
+        raise UnsoundDataError(
+            f"{path}: rows are {rows.dtype} of shape {rows.shape}, not hftbacktest 2's ({names}); write it again by "
+            "one of its converters"
+        )
     return rows
 
 
@@ -138,7 +134,7 @@ def checked(path: Path, rows: Array, clocks: Clocks) -> LocalRows:
         before = f"the file before ends at {clocks.local_ns}" if clocks.local_ns else "only a snapshot has no time"
         raise UnsoundDataError(f"{path}: row {numbers[0]}: local_ts is {stamps[0]}, but {before}")
     if (back := np.flatnonzero(np.diff(stamps) < 0)).size:
-        raise UnsoundDataError(f"{path}: row {numbers[back[0] + 1]}: local_ts goes back")
+        raise UnsoundDataError(f"{path}: row {numbers[back[0] + 1]}: local_ts goes back; {SORTED_BY}")
     _check_exchange(path, local, exch, places, clocks)
     if len(local):
         clocks.local_ns, clocks.exch_ns = int(stamps[-1]), int(exch["exch_ts"][-1])
@@ -161,7 +157,7 @@ def _check_exchange(path: Path, local: Array, exch: Array, places: Array, clocks
         row = places[wrong[0] if wrong.size else both] if wrong.size or len(exch) > both else len(exch)
         raise UnsoundDataError(
             f"{path}: row {row}: the rows of the exchange's clock are not the local ones in a stable sort by exch_ts; "
-            "hftbacktest's correct_event_order makes such a file"
+            f"{SORTED_BY}"
         )
     if len(exch) and exch["exch_ts"][0] < clocks.exch_ns:
         raise UnsoundDataError(f"{path}: row {places[0]}: exch_ts lies before the end of the file before")

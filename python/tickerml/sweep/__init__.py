@@ -16,6 +16,7 @@ from tickerml import runner
 from tickerml.config.build import settings_json
 from tickerml.errors import ConfigError, TickerError
 from tickerml.pool import Done, Tell, cores, spread
+from tickerml.profiles import is_insample
 from tickerml.sources.latency_file import recorded_latencies
 from tickerml.sources.recorded import EventRows, load_events
 from tickerml.sweep.plan import Setting, check, place, read_settings
@@ -79,7 +80,7 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
     configs = [loaded.config for loaded in check(settings, below, asked.policy, asked.sets, asked.fixed)]
     check_place(asked.output)
     events = load_events(files)
-    _check_policies(settings, configs, events)
+    _check_policies(settings, configs, events, allow_insample=asked.allow_insample)
     workers = min(asked.workers or cores(), len(settings))
     work = _work(events, configs, asked)
     results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
@@ -122,7 +123,9 @@ def _named(error: TickerError, setting: Setting) -> TickerError:
     return type(error)(where + str(error))
 
 
-def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], events: EventRows) -> None:
+def _check_policies(
+    settings: Sequence[Setting], configs: Sequence[Config], events: EventRows, *, allow_insample: bool
+) -> None:
     """What only shows when policy, instruments and simulator meet; before anything starts."""
     from tickerml import _native
 
@@ -131,6 +134,7 @@ def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], even
     instruments = _native.Session.backtest(events.rows, settings_json(configs[0]), latencies=first).instruments
     for setting, config in zip(settings, configs, strict=True):
         try:
+            is_insample(config, events.rows.span, allowed=allow_insample)
             _native.Session.backtest([], settings_json(config), latencies=recorded_latencies(config))
             runner.desk(config, instruments).close()
         except ConfigError as error:

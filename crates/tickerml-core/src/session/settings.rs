@@ -1,7 +1,7 @@
 //! Execution settings by the names of `contract.md`: a flat JSON object, checked whole before anything runs.
 use crate::error::{Error, Result};
 use crate::instrument::Venue;
-use crate::sim::{ClockKind, Exchange, Fees, Fitted, Latency, QueueModel, Recorded, ReportRule, Rules};
+use crate::sim::{ClockKind, Exchange, Fees, Fitted, Latency, LatencyColumns, QueueModel, Recorded, ReportRule, Rules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -99,8 +99,8 @@ impl Settings {
     /// files.
     ///
     /// # Errors
-    /// [`Error::BadSetting`] naming the key, what is wrong and what would be right.
-    pub fn from_json(json: &str, recorded: Option<Recorded>) -> Result<Settings> {
+    /// [`Error::BadSetting`] naming the key, what is wrong and what would be right; [`Error::BadLatency`] for those rows.
+    pub fn from_json(json: &str, recorded: Option<LatencyColumns<'_>>) -> Result<Settings> {
         let raw: Raw = serde_json::from_str(json)
             .map_err(|e| Error::BadSetting { key: "settings".to_owned(), reason: e.to_string() })?;
         if !(1..=60_000).contains(&raw.step_ms) {
@@ -130,13 +130,15 @@ impl Settings {
             ("constant", _) => Latency::constant(ways),
             ("venue", _) => Latency::venue(ways, raw.seed),
             ("feed", _) => Latency::feed(ways, base_latency_ns),
-            (file, Some(recorded)) if file.starts_with("file:") => Latency::file(recorded),
-            (other, _) => {
-                return Err(bad(
-                    "latency",
-                    &format!("{other:?} is not known, or its file was not read; write {LATENCIES}"),
-                ));
-            }
+            (other, recorded) => match other.strip_prefix("file:").zip(recorded) {
+                Some((file, columns)) => Latency::file(Recorded::new(file, columns)?),
+                None => {
+                    return Err(bad(
+                        "latency",
+                        &format!("{other:?} is not known, or its file was not read; write {LATENCIES}"),
+                    ));
+                }
+            },
         };
         Ok(Settings {
             step_ns: raw.step_ms * 1_000_000,

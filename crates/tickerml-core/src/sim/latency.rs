@@ -7,7 +7,7 @@ mod feed;
 mod file;
 mod venue;
 
-pub use file::Recorded;
+pub use file::{Columns, Recorded};
 
 use crate::instrument::Venue;
 use feed::Feed;

@@ -9,6 +9,9 @@ use super::Entry;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// req_ts, exch_ts and resp_ts of a file's rows, ns.
+pub type Columns<'a> = [&'a [i64]; 3];
+
 /// Measured latencies, in the order of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
@@ -19,14 +22,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads three columns of one length, ns.
+    /// Reads the columns of the file of this path.
     ///
     /// # Errors
     /// [`Error::BadLatency`] with the row: nothing there, times that go back, or a latency below 0.
-    pub fn new(req_ns: &[i64], exch_ns: &[i64], resp_ns: &[i64]) -> Result<Recorded> {
-        let bad = |row: usize, reason: &'static str| Error::BadLatency { row, reason };
+    pub fn new(file: &str, [req_ns, exch_ns, resp_ns]: Columns<'_>) -> Result<Recorded> {
+        let bad = |row: usize, reason: &'static str| Error::BadLatency { file: file.to_owned(), row, reason };
         if req_ns.is_empty() || req_ns.len() != exch_ns.len() || req_ns.len() != resp_ns.len() {
-            return Err(bad(0, "has no rows, or columns of different lengths"));
+            return Err(bad(0, "it has no rows, or columns of different lengths; give one row an order"));
         }
         let (mut entries, mut responses) = (Vec::with_capacity(req_ns.len()), Vec::new());
         let (mut req_before, mut exch_before) = (i64::MIN, i64::MIN);
@@ -39,7 +42,7 @@ impl Recorded {
                 return Err(bad(row, "a latency is below 0: req_ts <= exch_ts <= resp_ts must hold"));
             }
             if !refused && exch < exch_before {
-                return Err(bad(row, "exch_ts goes back: requests do not overtake"));
+                return Err(bad(row, "exch_ts goes back: requests do not overtake; sort the file by it too"));
             }
             entries.push((req, (!refused).then_some(exch - req), resp - req));
             req_before = req;
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn latency_is_interpolated_between_orders_and_stays_at_the_ends() {
-        let r = Recorded::new(&[100, 200, 300], &[110, 230, 350], &[115, 240, 380]).unwrap();
+        let r = Recorded::new("", [&[100, 200, 300], &[110, 230, 350], &[115, 240, 380]]).unwrap();
         for (sent, want) in [(1, 10), (100, 10), (150, 20), (199, 29), (200, 30), (250, 40), (300, 50), (9_999, 50)] {
             assert_eq!(r.entry(sent), Entry::Arrives(want), "sent at {sent}");
         }
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_refused_order_refuses_what_is_sent_beside_it_and_nothing_else() {
-        let r = Recorded::new(&[100, 200, 300, 400], &[110, 0, 310, 410], &[120, 240, 320, 430]).unwrap();
+        let r = Recorded::new("", [&[100, 200, 300, 400], &[110, 0, 310, 410], &[120, 240, 320, 430]]).unwrap();
         assert_eq!(r.entry(150), Entry::Refused(30), "between 20 and 40");
         assert_eq!(r.entry(200), Entry::Refused(40));
         assert_eq!(r.entry(250), Entry::Refused(30));
@@ -121,10 +124,8 @@ mod tests {
             (vec![100, 101], vec![210, 205], vec![220, 230], 1),
             (vec![0], vec![1], vec![2], 0),
         ] {
-            let Err(Error::BadLatency { row: named, .. }) = Recorded::new(&req, &exch, &resp) else {
-                panic!("{req:?}")
-            };
-            assert_eq!(named, row);
+            let error = Recorded::new("a.npz", [&req, &exch, &resp]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("a.npz: row {row}: ")), "{error}");
         }
     }
 }
