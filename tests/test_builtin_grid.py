@@ -61,12 +61,13 @@ def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Feed(request.param, tmp_path_factory.mktemp("builtin"))
 
 
-def by_python(session: Any, levels: int, half: int, interval: int, qty: int, cap: float) -> tuple[int, Any]:
-    """The policy `grid` without risk; position, and the quantities of its fills."""
+def by_python(session: Any, ladder: tuple[int, int, int, float], qty: int) -> tuple[int, int]:
+    """The policy `grid` without risk; position, and number of fills."""
+    levels, half, interval, orders_max = ladder
     unit = 10 ** session.instruments[0].qty_precision
     params = {
         "levels": levels, "half_spread_ticks": half, "interval_ticks": interval, "qty": qty / unit,
-        "position_max": cap / unit,
+        "position_max": orders_max * qty / unit,
     }  # fmt: skip
     policy = make_policy("grid", {key: f"{value:.12f}".rstrip("0").rstrip(".") for key, value in params.items()},
                          session.instruments)  # fmt: skip
@@ -85,7 +86,7 @@ def test_it_is_the_policy(feed: Feed, ladder: tuple[int, int, int, float], queue
     levels, half, interval, orders_max = ladder
     python, builtin = (feed.session("hftbacktest", ("queue", queue)) for _ in range(2))
     qty = feed.lots * python.instruments[0].lot
-    position, fills = by_python(python, levels, half, interval, qty, orders_max * qty)
+    position, fills = by_python(python, ladder, qty)
     mine = _native.run_grid(
         builtin, levels=levels, half_spread_ticks=half, interval_ticks=interval, qty=qty,
         # The position is whole: below 4.5 orders and below the next whole number are the same.
@@ -98,7 +99,7 @@ def test_it_is_the_policy(feed: Feed, ladder: tuple[int, int, int, float], queue
 def test_it_is_the_policy_in_our_own_profile(feed: Feed) -> None:
     python, builtin = (feed.session("", ("short_spot", "true")) for _ in range(2))
     qty = feed.lots * python.instruments[0].lot
-    position, _ = by_python(python, 5, 1, 1, qty, 5 * qty)
+    position, _ = by_python(python, (5, 1, 1, 5.0), qty)
     mine = _native.run_grid(builtin, levels=5, half_spread_ticks=1, interval_ticks=1, qty=qty, position_max=5 * qty)
     assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
 
