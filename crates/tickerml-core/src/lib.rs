@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod event_set;
 pub mod feature;
+pub mod grid;
 pub mod instrument;
 pub mod l3;
 pub mod market;

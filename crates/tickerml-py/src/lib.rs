@@ -1,6 +1,7 @@
 //! `tickerml._native`: conversion, GIL release and error mapping. No decisions.
 //!
 //! One file a concern; each has a `register` that adds its classes and functions to the module.
+mod builtin;
 mod errors;
 mod events;
 mod feed;
@@ -38,6 +39,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("STATES", (0..6).filter_map(BookState::from_u8).map(BookState::name).collect::<Vec<_>>())?;
     m.add("CAUSES", Cause::ALL.map(Cause::name))?;
     m.add_function(wrap_pyfunction!(sha256_hex, m)?)?;
+    builtin::register(m)?;
     events::register(m)?;
     feed::register(m)?;
     rows::register(m)?;

@@ -26,6 +26,9 @@ const WAIT: Duration = Duration::from_millis(200);
 /// Items taken before the GIL is let go: a step that is at hand costs less than letting go of it and taking it again.
 const AT_HAND: usize = 16;
 
+/// Views answered without Python before signals are looked for: some milliseconds.
+const VIEWS_UNSIGNALLED: usize = 1024;
+
 /// Waits on a feed that has ended before it is sure that STOP will not come: 5 s for a disk that was busy.
 const ENDED_WAITS_MAX: u32 = 25;
 
@@ -68,7 +71,7 @@ impl Live {
 /// One run of the engine.
 #[pyclass(module = "tickerml._native")]
 pub struct Session {
-    core: Core,
+    pub(crate) core: Core,
     source: Source,
     pool: Pool,
     batch: usize,
@@ -324,6 +327,31 @@ impl Session {
         .inspect(|_| self.tell_feed())
     }
 
+    /// Works through a recording without the GIL: `answer` answers every view. Signals are looked for on the way.
+    ///
+    /// # Errors
+    /// Of a live session: its feed wants to be told at every step. And what the input or `answer` says.
+    pub(crate) fn drive(
+        &mut self,
+        py: Python<'_>,
+        mut answer: impl FnMut(&mut Core) -> tickerml_core::error::Result<()> + Send,
+    ) -> PyResult<()> {
+        loop {
+            let (core, source, batch) = (&mut self.core, &mut self.source, self.batch);
+            let step = py.detach(|| match source {
+                Source::Tail(_) => Err(None),
+                Source::Tape(input) => answered(core, input.as_mut(), batch, &mut answer).map_err(Some),
+                Source::Events(input) => answered(core, input, batch, &mut answer).map_err(Some),
+            });
+            match step {
+                Ok(Step::End) => return self.check_damage(),
+                Ok(_) => self.pause(py)?,
+                Err(None) => return Err(PyValueError::new_err("only over recordings: replay and backtest")),
+                Err(Some(error)) => return Err(errors::core(error)),
+            }
+        }
+    }
+
     /// Asks the feed for what the session wants of it; where it cannot take that now, again next time. A replay asks nobody.
     fn tell_feed(&mut self) {
         let Source::Tail(input) = &self.source else { return };
@@ -380,6 +408,22 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+/// Advances and answers until there is a pause, the end, or so many views that it is time to look for signals.
+fn answered<I: Input>(
+    core: &mut Core,
+    input: &mut I,
+    batch: usize,
+    answer: &mut impl FnMut(&mut Core) -> tickerml_core::error::Result<()>,
+) -> tickerml_core::error::Result<Step> {
+    for _ in 0..VIEWS_UNSIGNALLED {
+        match core.advance(input, batch)? {
+            Step::View => answer(core)?,
+            step => return Ok(step),
+        }
+    }
+    Ok(Step::Pause)
 }
 
 /// The CONFIG record of a tape, as JSON text.

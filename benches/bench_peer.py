@@ -1,0 +1,309 @@
+"""TickerML beside hftbacktest 2.4.4, one run: prints a table, writes ``target/bench_peer.json``, gates nothing.
+
+    .venv/bin/python benches/bench_peer.py [--rows 20000000] [--rounds 9]
+
+Both programs get the same rows: those of our event files that hftbacktest has a place for (levels, clears, prints),
+exported to its arrays and imported back, so that neither reads a row that the other does not. Rates are source rows
+per CPU second of the one thread that works, from rows in memory to the end of the run; what one program needs twice
+(hftbacktest: a row for each clock where they disagree) counts once. Cases run in interleaved rounds and medians
+count. Every pair must make the same orders and fills, or the bench ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peer_grid import Done, Ladder, run
+from peer_market import INSTRUMENT, parts
+from tickerml import _native, config, runner
+from tickerml.config.build import settings_json
+from tickerml.profiles import PROFILES
+from tickerml.sinks.events import read_events
+from tickerml.sinks.npz import LOCAL, TRADE, hftbacktest_rows
+from tickerml.sinks.parquet import EventFiles, Segment
+from tickerml.sources.npz import import_npz
+from tickerml.sources.recorded import EventRows, load_events
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", ROOT.parent / "shared" / "data"))
+USDM = RECORDINGS / "binance_usdm" / "usdm_btcusdt_20240808.gz"
+TICKERML = Path(sys.executable).with_name("tickerml")
+BASE_LATENCY_NS = 5_000_000
+WAYS = (("entry_ms", "10"), ("response_ms", "10"), ("maker_bps", "0"), ("taker_bps", "0"))
+QUEUES = ("prob_log", "prob_power3:3")
+REAL = Ladder()
+BUSY = Ladder(half_spread_ticks=2, position_lots=1 << 40)
+"""No position ends a side: ten orders work all the time."""
+
+SWEEP_ROWS = 3_000_000
+SWEEP_ROUNDS = 3
+FEATURES = (
+    "profile hftbacktest: both books, queue, shadows, latency there and back, views of 20 levels a side and features, "
+    "digest; no risk, no portfolio"
+)
+Row = tuple[str, str, str, str, str]
+"""What, measured, bar, goal, which features are on."""
+
+
+@dataclass
+class Feed:
+    """Rows that both programs read. `count` is the number of source rows."""
+
+    name: str
+    data: Path
+    ladder: Ladder
+    files: list[Path] = field(default_factory=list)
+    rows: Any = None
+    events: EventRows | None = None
+    count: int = 0
+    tick: float = 0.1
+    lot: float = 0.001
+    bounds: tuple[float, float] = (0.0, 0.0)
+
+    def load(self) -> Feed:
+        """Reads the event files twice: for us, and as the peer's array."""
+        self.files = sorted(self.data.glob("events/**/*.parquet"))
+        self.events = load_events(self.files)
+        self.rows = hftbacktest_rows(read_events(self.files), 1, 3, BASE_LATENCY_NS)
+        self.count = int((self.rows["ev"] & LOCAL != 0).sum())
+        # As narrow as the data allow: the prices at which anything was printed, and room for the ladder beyond them.
+        printed = self.rows["px"][self.rows["ev"] & 0xFF == TRADE]
+        ladder = self.ladder
+        room = (ladder.half_spread_ticks + ladder.levels * ladder.interval_ticks + 5) * self.tick
+        self.bounds = float(printed.min()) - room, float(printed.max()) + room
+        return self
+
+    def loaded(self, *sets: tuple[str, str], profile: str = "hftbacktest", policy: str = "hold") -> Any:
+        """A configuration: later settings override."""
+        given = [*PROFILES.get(profile, ()), *WAYS, *sets]
+        return config.load(policy=policy, sets=given, environ={}, cwd=self.data).config
+
+    def theirs(self, queue: str = "risk_averse") -> Done:
+        """hftbacktest with its compiled strategy."""
+        return run(self.rows, self.ladder, self.tick, self.lot, self.bounds, queue)
+
+    def builtin(self, queue: str = "risk_averse", profile: str = "hftbacktest") -> Done:
+        """We, with the grid that is built in."""
+        assert self.events is not None
+        settings = settings_json(self.loaded(("queue", queue), profile=profile))
+        begin = time.thread_time()
+        session = _native.Session.backtest(self.events.rows, settings)
+        position = _native.run_grid(session, **self.grid())
+        cpu_s = time.thread_time() - begin
+        return Done(cpu_s, session.stats()["fills"], position, session.stats()["orders"])
+
+    def python(self, *, bound: bool = False) -> Done:
+        """We, with the policy in Python, risk and portfolio: what `tickerml backtest` does once rows are in memory."""
+        assert self.events is not None
+        given = self.loaded(*self.policy_sets(), profile="" if bound else "hftbacktest", policy="grid")
+        begin = time.thread_time()
+        session = _native.Session.backtest(self.events.rows, settings_json(given))
+        made = time.thread_time() - begin
+        with runner.desk(given, session.instruments, unbound=not bound) as desk:
+            desk.trade(session)
+            stats = session.stats()
+            return Done(made + desk.engine_cpu_s, stats["fills"], desk.portfolio.positions[0], stats["orders"])
+
+    def grid(self) -> dict[str, int]:
+        """The ladder as the built-in grid takes it; a lot is one unit of the quantity's scale."""
+        ladder = self.ladder
+        return {
+            "levels": ladder.levels, "half_spread_ticks": ladder.half_spread_ticks,
+            "interval_ticks": ladder.interval_ticks, "qty": ladder.qty_lots, "position_max": ladder.position_lots,
+        }  # fmt: skip
+
+    def policy_sets(self) -> list[tuple[str, str]]:
+        """The ladder as settings of the policy."""
+        ladder, lot = self.ladder, Decimal("0.001")
+        return [
+            ("levels", str(ladder.levels)), ("half_spread_ticks", str(ladder.half_spread_ticks)),
+            ("interval_ticks", str(ladder.interval_ticks)), ("qty", f"{ladder.qty_lots * lot:f}"),
+            ("position_max", f"{ladder.position_lots * lot:f}"),
+        ]  # fmt: skip
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--rows", type=int, default=20_000_000, help="rows of the synthetic market")
+    asked.add_argument("--rounds", type=int, default=9, help="interleaved rounds over the recording; a third of them "
+                       "over the synthetic market")  # fmt: skip
+    given = asked.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="tickerml-bench-") as folder:
+        data = Path(folder)
+        if USDM.is_file():
+            rows += real_rows(recording(data / "usdm"), given.rounds)
+        else:
+            print(f"no recording at {USDM}, left out", file=sys.stderr)
+        rows += synthetic_rows(data, given.rows, max(given.rounds // 3, 1))
+    show(rows)
+
+
+def recording(data: Path) -> Feed:
+    """The rows of the USD-M recording that both programs have a place for."""
+    (data / "all").mkdir(parents=True)
+    words = ["data", "import", "hftbacktest-raw", USDM, "--instrument", "binance_usdm:BTCUSDT"]
+    tickerml(data / "all", *words)
+    out = data / "rows.npz"
+    tickerml(data / "all", "data", "export", "hftbacktest-npz", data / "all" / "events", "-o", out)
+    import_npz(data / "both", [out], "binance_usdm:BTCUSDT", {"tick": "0.1", "lot": "0.001"})
+    return Feed("USD-M", data / "both", REAL).load()
+
+
+def synthetic(data: Path, rows: int) -> Feed:
+    """The synthetic market in an event file of our own writer."""
+    made = json.loads(_native.instrument_json(INSTRUMENT, "0.1", "0.001", "0"))
+    with EventFiles(data, "20231114T000000Z-0001", made, source="bench", code_version="bench") as files:
+        for columns in parts(rows, seed=1):
+            files.add(Segment(0, 0, "0" * 64), columns)
+    return Feed(f"synthetic, {rows / 1e6:.0f} M rows", data, BUSY)
+
+
+def tickerml(data: Path, *words: Any) -> dict[str, Any]:
+    """A command's JSON."""
+    command = [TICKERML, *words, "--json", "--data", data]
+    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=data).stdout))
+
+
+def real_rows(feed: Feed, rounds: int) -> list[Row]:
+    cases: dict[str, Callable[[], Done]] = {
+        "theirs": feed.theirs,
+        "builtin": feed.builtin,
+        "shared": lambda: feed.builtin(profile=""),
+        "python": feed.python,
+        "python shared": lambda: feed.python(bound=True),
+        **{queue: partial(feed.builtin, queue) for queue in QUEUES},
+    }
+    took = measured(cases, rounds, equal=("theirs", "builtin", "python"))
+    their, name = took["theirs"], feed.name
+    what = f"{name}, {feed.count / 1e3:.0f} k rows, five-level grid at 100 ms, `risk_averse`"
+    worst = max(QUEUES, key=lambda queue: took[queue])
+    return [
+        (f"{what}: hftbacktest, M rows per CPU second", rate(feed, their), "", "", "ROIVectorMarketDepth, "
+         f"{feed.bounds[0]:.1f} to {feed.bounds[1]:.1f}; strategy compiled"),
+        (f"{what}, built-in grid", times(feed, took["builtin"], their), ">= 2 x", ">= 3 x", FEATURES),
+        ("the same, profile shared", times(feed, took["shared"], their), "", "",
+         "release rule, causal reports and clock, prints as budgets; else the same"),
+        ("the same, grid in Python", times(feed, took["python"], their), ">= 0.6 x", ">= 1.0 x",
+         "profile hftbacktest; risk (limits that do not bind), portfolio, costs"),
+        ("the same, grid in Python, profile shared", times(feed, took["python shared"], their), "", "",
+         "risk as configured by default, portfolio, costs"),
+        (f"cost of `prob_*` over `risk_averse`, {name} (worst: `{worst}`)",
+         f"{(took[worst] / took['builtin'] - 1) * 100:+.1f} %", "<= 15 %", "", "built-in grid"),
+    ]  # fmt: skip
+
+
+def synthetic_rows(data: Path, rows: int, rounds: int) -> list[Row]:
+    whole = synthetic(data / "whole", rows).load()
+    peaks = peaks_of(whole)
+    cases: dict[str, Callable[[], Done]] = {
+        "theirs": whole.theirs,
+        "builtin": whole.builtin,
+        QUEUES[0]: partial(whole.builtin, QUEUES[0]),
+    }
+    took = measured(cases, rounds, equal=("theirs", "builtin"))
+    their = took["theirs"]
+    what = f"{whole.name}, 10 orders working"
+    theirs = peaks["theirs"] / whole.count
+    return [
+        (f"{what}: hftbacktest, M rows per CPU second", rate(whole, their), "", "", "ROIVectorMarketDepth, "
+         f"{whole.bounds[0]:.1f} to {whole.bounds[1]:.1f}; strategy compiled"),
+        (f"{what}, built-in grid", times(whole, took["builtin"], their), ">= 2 x", ">= 3 x", FEATURES),
+        (f"cost of `{QUEUES[0]}` over `risk_averse`, synthetic",
+         f"{(took[QUEUES[0]] / took['builtin'] - 1) * 100:+.1f} %", "<= 15 %", "", "built-in grid"),
+        ("peak memory of that, MB, from event files to the last fill",
+         f"{peaks['ours'] / 1e6:.0f} ({(peaks['ours'] - 100e6) / whole.count:.1f} B a row above 100 MB)",
+         f"<= {(32 * whole.count + 100e6) / 1e6:.0f}", "", f"hftbacktest {peaks['theirs'] / 1e6:.0f} ({theirs:.0f} B a "
+         f"row with all it loads); an interpreter with our modules {peaks['nothing'] / 1e6:.0f}"),
+        sweep_row(data),
+    ]  # fmt: skip
+
+
+def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str, ...]) -> dict[str, float]:
+    """Medians of CPU seconds, all cases in every round; those of `equal` must come to the same."""
+    took: dict[str, list[float]] = {case: [] for case in cases}
+    done = {case: work() for case, work in cases.items()}  # compiled and warm from here on
+    if len({done[case]._replace(cpu_s=0.0) for case in equal}) != 1:
+        raise SystemExit(f"not the same orders and fills: {done}")
+    for _ in range(rounds):
+        for case, work in cases.items():
+            took[case].append(work().cpu_s)
+    return {case: statistics.median(values) for case, values in took.items()}
+
+
+def rate(feed: Feed, cpu_s: float) -> str:
+    return f"{feed.count / cpu_s / 1e6:.2f}"
+
+
+def times(feed: Feed, ours: float, theirs: float) -> str:
+    return f"{rate(feed, ours)}: {theirs / ours:.2f} x"
+
+
+def sweep_row(data: Path) -> Row:
+    """Eight settings in one process and in two: wall time, for that is what the second core is for."""
+    feed = synthetic(data / "part", SWEEP_ROWS)
+    file = data / "sweep.yaml"
+    file.write_text("half_spread_ticks: [1, 2, 3, 4]\nlevels: [3, 5]\n")
+    took: dict[str, list[float]] = {"1": [], "2": []}
+    words = ["backtest", str(feed.data / "events"), "--policy", "grid", "--sweep", file, "-o", data / "sweep.parquet"]
+    for _ in range(SWEEP_ROUNDS):
+        for workers, walls in took.items():
+            begin = time.perf_counter()
+            tickerml(feed.data, *words, "--set", "qty=0.001", "--workers", workers)
+            walls.append(time.perf_counter() - begin)
+    one, two = (statistics.median(walls) for walls in took.values())
+    return (
+        f"sweep of 8 over {SWEEP_ROWS / 1e6:.0f} M rows on 2 cores over 1, wall time with loading",
+        f"{one:.1f} s / {two:.1f} s = {one / two:.2f} x", ">= 1.8 x", "",
+        "policy in Python, profile shared, risk, portfolio",
+    )  # fmt: skip
+
+
+def peaks_of(feed: Feed) -> dict[str, float]:
+    """Peak memory of both programs over a feed, each in a process of its own, bytes."""
+    np.save(feed.data / "rows.npy", feed.rows)
+    asked = {
+        "ladder": asdict(feed.ladder), "tick": feed.tick, "lot": feed.lot, "bounds": feed.bounds,
+        "settings": settings_json(feed.loaded()), "grid": feed.grid(),
+    }  # fmt: skip
+    (feed.data / "peak.json").write_text(json.dumps(asked))
+    return {who: peak(who, feed.data) for who in ("nothing", "ours", "theirs")}
+
+
+def peak(who: str, data: Path) -> float:
+    """Peak memory of a process that does nothing else, bytes."""
+    words = [sys.executable, str(Path(__file__).with_name("peer_peak.py")), who, str(data)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1]) * 1024
+
+
+def show(rows: list[Row]) -> None:
+    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
+    build = f"{_native.CODE_VERSION} ({_native.BUILD_PROFILE})"
+    print(f"\nMedians of interleaved rounds; {machine}; TickerML {build}; load {os.getloadavg()[0]:.1f}\n")
+    print("| what | measured | bar | goal | with |\n|---|---|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    target = ROOT / "target" / "bench_peer.json"
+    target.parent.mkdir(exist_ok=True)
+    kept = [dict(zip(("what", "measured", "bar", "goal", "with"), row, strict=True)) for row in rows]
+    target.write_text(json.dumps({"machine": machine, "build": build, "rows": kept}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

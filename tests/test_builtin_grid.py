@@ -1,0 +1,116 @@
+"""The grid built into the engine is the policy `grid`: same views, requests, orders, reports and fills, by digest.
+
+The digest chains all of these (rules.md 5), so equal digests leave nothing to compare but what it does not hold. Both
+sides answer with the position as 8 bytes where a portfolio's state would be.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from commands import tickerml as command
+from tickerml import config
+from tickerml.policy import make_policy
+from tickerml.profiles import PROFILES
+
+_native = pytest.importorskip("tickerml._native", reason="the native module is not built")
+
+from tickerml.errors import ConfigError  # noqa: E402
+from tickerml.sources.recorded import event_session, load_events  # noqa: E402
+
+HERE = Path(__file__).parent
+RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", HERE.parent.parent / "shared" / "data"))
+FEEDS = {
+    "spot capture": ("binance_spot:DEMOUSDT", [HERE / "data" / "binance_spot_DEMOUSDT.raw.gz"], 100),
+    "usdm capture": ("binance_usdm:DEMOUSDT", [HERE / "data" / "binance_usdm_DEMOUSDT.raw.gz"], 100),
+    "usdm": ("binance_usdm:BTCUSDT", [RECORDINGS / "binance_usdm" / "usdm_btcusdt_20240808.gz"], 1),
+    "spot": (
+        "binance_spot:BTCUSDT",
+        [RECORDINGS / "binance_spot" / f"spot_btcusdt_{day}.gz" for day in (20240808, 20240809)],
+        100,
+    ),
+}
+LADDERS = [(5, 1, 1, 4.5), (3, 2, 7, 1.5), (100, 0, 1, 0.5)]
+"""Levels, half spread and interval in ticks, greatest position in orders."""
+
+
+class Feed:
+    """Event files of a recording, and sessions over them."""
+
+    def __init__(self, name: str, data: Path) -> None:
+        instrument, paths, self.lots = FEEDS[name]
+        if any(not path.is_file() for path in paths):
+            pytest.skip(f"no recording at {paths[0]}")
+        command(data, "data", "import", "hftbacktest-raw", *map(str, paths), "--instrument", instrument)
+        self.data = data
+        self.events = load_events(sorted(data.glob("events/**/*.parquet")))
+
+    def session(self, profile: str = "hftbacktest", *more: tuple[str, str]) -> Any:
+        ways = (("entry_ms", "10"), ("response_ms", "10"))
+        sets = [*PROFILES.get(profile, ()), *ways, *more]
+        loaded = config.load(policy="hold", sets=sets, environ={}, cwd=self.data)
+        return event_session(self.events, loaded.config, batch_events=65_536)
+
+
+@pytest.fixture(scope="module", params=list(FEEDS))
+def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Feed:
+    return Feed(request.param, tmp_path_factory.mktemp("builtin"))
+
+
+def by_python(session: Any, ladder: tuple[int, int, int, float], qty: int) -> tuple[int, int]:
+    """The policy `grid` without risk; position, and number of fills."""
+    levels, half, interval, orders_max = ladder
+    unit = 10 ** session.instruments[0].qty_precision
+    params = {
+        "levels": levels, "half_spread_ticks": half, "interval_ticks": interval, "qty": qty / unit,
+        "position_max": orders_max * qty / unit,
+    }  # fmt: skip
+    policy = make_policy("grid", {key: f"{value:.12f}".rstrip("0").rstrip(".") for key, value in params.items()},
+                         session.instruments)  # fmt: skip
+    position = fills = 0
+    for view in session:
+        position += sum(fill.side * fill.qty for fill in view.fills)
+        fills += len(view.fills)
+        wanted = policy.decide(view, SimpleNamespace(positions=[position])) if view.cause != "stop" else ()
+        session.submit(wanted, (), position.to_bytes(8, "little", signed=True))
+    return position, fills
+
+
+@pytest.mark.parametrize("queue", ["risk_averse", "prob_power3:3"])
+@pytest.mark.parametrize("ladder", LADDERS, ids=str)
+def test_it_is_the_policy(feed: Feed, ladder: tuple[int, int, int, float], queue: str) -> None:
+    levels, half, interval, orders_max = ladder
+    python, builtin = (feed.session("hftbacktest", ("queue", queue)) for _ in range(2))
+    qty = feed.lots * python.instruments[0].lot
+    position, fills = by_python(python, ladder, qty)
+    mine = _native.run_grid(
+        builtin, levels=levels, half_spread_ticks=half, interval_ticks=interval, qty=qty,
+        # The position is whole: below 4.5 orders and below the next whole number are the same.
+        position_max=-int(-orders_max * qty // 1),
+    )  # fmt: skip
+    assert fills > 5, "too few fills to tell anything"
+    assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
+
+
+def test_it_is_the_policy_in_our_own_profile(feed: Feed) -> None:
+    python, builtin = (feed.session("", ("short_spot", "true")) for _ in range(2))
+    qty = feed.lots * python.instruments[0].lot
+    position, _ = by_python(python, (5, 1, 1, 5.0), qty)
+    mine = _native.run_grid(builtin, levels=5, half_spread_ticks=1, interval_ticks=1, qty=qty, position_max=5 * qty)
+    assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [({"levels": 0}, "levels"), ({"levels": 101}, "levels"), ({"half_spread_ticks": -1}, "half_spread"),
+     ({"interval_ticks": 0}, "interval"), ({"qty": 0}, "qty")],
+)  # fmt: skip
+def test_what_makes_no_ladder_is_named(tmp_path: Path, wrong: dict[str, int], key: str) -> None:
+    session = Feed("usdm capture", tmp_path).session()
+    good = {"levels": 5, "half_spread_ticks": 1, "interval_ticks": 1, "qty": 1, "position_max": 5}
+    with pytest.raises(ConfigError, match=key):
+        _native.run_grid(session, **{**good, **wrong})
