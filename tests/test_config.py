@@ -12,7 +12,7 @@ import yaml
 from tickerml.config import build, data_dir, load
 from tickerml.config.env import FLAT
 from tickerml.config.layers import DEFAULTS, FILES
-from tickerml.config.models import VENUES
+from tickerml.config.values import VENUES
 from tickerml.errors import ConfigError, NotFoundError
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,7 @@ from simulated import Intent, Kind, View
 from test_determinism import in_threads
 from test_reference_shared import by_hand, limit
 from tickerml import config, live, recording
-from tickerml.config.models import QUEUES
+from tickerml.config.values import QUEUES
 from tickerml.schema import UNDEF_I64
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")

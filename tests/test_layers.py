@@ -12,7 +12,7 @@ CORE = ROOT / "crates" / "tickerml-core" / "src"
 SIDE_BY_SIDE = {"policy", "risk", "portfolio", "sinks", "dash", "learn"}
 PROTOCOLS = {"tickerml.schema", "tickerml.errors", "tickerml.policy.base", "tickerml.sinks.base"}
 ORDER = ("error", "rng", "units", "event", "instrument", "wire", "sequence", "tape", "order_merge", "book", "feature",
-         "market", "event_set", "sim", "l3", "session", "parquet")  # fmt: skip
+         "market", "event_set", "sim", "l3", "session", "grid", "parquet")  # fmt: skip
 FORBIDDEN_IN_CORE = re.compile(r"std::(net|thread|fs|env)\b|SystemTime|Instant::now|HashMap|HashSet|pyo3|tokio")
 
 

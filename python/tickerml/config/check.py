@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tickerml.config.layers import FILES, Key, did_you_mean
-from tickerml.config.models import VENUES, Config, as_text
+from tickerml.config.models import Config
+from tickerml.config.values import VENUES, as_text
 
 if TYPE_CHECKING:
     from tickerml.policy.base import Parameter

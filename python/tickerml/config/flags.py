@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from tickerml.config.layers import FILES, Key, Layer, did_you_mean
-from tickerml.config.models import VENUES, Execution
+from tickerml.config.models import Execution
+from tickerml.config.values import VENUES
 from tickerml.config.yaml_file import parse_text
 from tickerml.errors import NotFoundError
 

@@ -3,16 +3,12 @@
 Imported only when a command needs configuration: pydantic costs 150 ms.
 """
 
-import re
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -21,170 +17,36 @@ from pydantic import (
     model_validator,
 )
 
-from tickerml.config.layers import did_you_mean
 from tickerml.config.queue_file import read_curve
+from tickerml.config.values import (
+    VENUES,
+    AnySymbol,
+    BookAges,
+    Brokers,
+    Channel,
+    Clock,
+    Currency,
+    Date,
+    Exact,
+    FeeBps,
+    Frac,
+    InstrumentId,
+    Latency,
+    LatencyMs,
+    Money,
+    Off,
+    Parameters,
+    Queue,
+    RestUrl,
+    Symbol,
+    Tier,
+    WsUrl,
+    as_text,
+)
 
-__all__ = ["VENUES", "Config", "Exchanges", "Execution", "Model", "Risk", "Venue", "as_text"]
-
-VENUES = ("binance_spot", "binance_us", "binance_usdm", "binance_coinm")
-"""The venues this version speaks, in the order of contract.md."""
+__all__ = ["Config", "Exchanges", "Execution", "Model", "Risk", "Venue"]
 
 SEGMENT_BYTES_MIN = 1 << 20
-
-
-def _decimal(value: Any) -> Any:
-    """Whole numbers and decimal text as exact decimals; anything else is left for pydantic to refuse."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
-        return Decimal(value)
-    return value
-
-
-def as_text(value: object) -> str:
-    """A value as text without an exponent: 0.5, 12, true."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def _symbol(value: str) -> str:
-    if not re.fullmatch(r"[A-Z0-9]{2,30}(_[A-Z0-9]{2,12})?", value):
-        raise ValueError(f"{value!r} is no Binance symbol; write it in capitals, like BTCUSDT")
-    return value
-
-
-def _instrument(value: str) -> str:
-    venue, _, symbol = value.partition(":")
-    if venue not in VENUES:
-        raise ValueError(f"{value!r} names no venue of this version; write it like binance_spot:BTCUSDT")
-    _symbol(symbol)
-    return value
-
-
-def _url(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value and not value.startswith(tuple(f"{s}://" for s in schemes)):
-            raise ValueError(f"{value!r} is no URL for this; start it with {schemes[0]}://")
-        if value.endswith("/"):
-            raise ValueError(f"{value!r} ends with a slash; leave it out")
-        return value
-
-    return AfterValidator(check)
-
-
-def _clock(value: str) -> str:
-    if value not in ("causal", "fixed") and not re.fullmatch(r"fixed:-?[0-9]{1,18}", value):
-        raise ValueError(f"{value!r} is no clock; write causal, or fixed: and a number of nanoseconds")
-    return value
-
-
-def _latency(value: str) -> str:
-    if value.startswith("file:") and len(value) > len("file:"):
-        return value
-    if value not in LATENCIES:
-        raise ValueError(
-            f"{value!r} is no latency model; write {', '.join(LATENCIES)}, or file:PATH of an .npz or .npy"
-        )
-    return value
-
-
-LATENCIES = ("constant", "venue", "feed")
-"""Models of the way to the venue and back; file:PATH is the fourth, for replay and backtest."""
-
-QUEUES = ("risk_averse", "prob_log", "prob_log2", "prob_power:3", "prob_power2:3", "prob_power3:3")
-"""The queue models; an exponent above 0 stands behind the colon."""
-
-
-def _queue(value: str) -> str:
-    family, _, exponent = value.partition(":")
-    if value in (*QUEUES[:3], "fitted", "early"):
-        return value
-    if value == "fifo":
-        raise ValueError(
-            "fifo needs a feed that names every order, and tapes and event files hold price levels; write fitted with "
-            "a curve that `tickerml execution fit` measured on such a feed"
-        )
-    if family in ("prob_power", "prob_power2", "prob_power3"):
-        if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", exponent) and float(exponent) > 0:
-            return value
-        raise ValueError(
-            f"{value!r} needs a number above 0 and below 1000, of six decimals at most, behind the colon; "
-            f"write {family}:3"
-        )
-    raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, [*QUEUES, 'fitted'])}")
-
-
-def _date(value: str) -> str:
-    try:
-        if date.fromisoformat(value).isoformat() == value:
-            return value
-    except ValueError:
-        pass
-    raise ValueError(f"{value!r} is no date; write it like 2024-08-31")
-
-
-def _any_symbol(value: str) -> str:
-    return value if value == "*" else _symbol(value)
-
-
-def _tier(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,29}", value):
-        raise ValueError(f"{value!r} is no tier; write it small, like vip0")
-    return value
-
-
-def _currency(value: str) -> str:
-    if not re.fullmatch(r"[A-Z0-9]{2,12}", value):
-        raise ValueError(f"{value!r} is no currency; write it in capitals, like USDT")
-    return value
-
-
-def _channel(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z]+[0-9]*(@[0-9]+m?s)?", value):
-        raise ValueError(f"{value!r} is no stream; write it as after symbol@, like depth@100ms")
-    return value
-
-
-def _brokers(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,:]+:[0-9]{1,5}", part) for part in value.split(",")):
-        raise ValueError(f"{value!r} is no list of brokers; write host:port,host:port")
-    return value
-
-
-def _ages(value: dict[str, int]) -> dict[str, int]:
-    if "default" not in value:
-        raise ValueError("has no line for every other instrument; add `default: 3000`")
-    for key in value.keys() - {"default"}:
-        _instrument(key)
-    return value
-
-
-def _word(value: Any) -> Any:
-    if not isinstance(value, (int, Decimal, str)):
-        raise ValueError("a parameter is one number or one word")
-    return value
-
-
-def _off(value: bool) -> bool:
-    if value:
-        raise ValueError("this version has no such sink; write enabled: false")
-    return value
-
-
-Exact = Annotated[Decimal, BeforeValidator(_decimal)]
-Money = Annotated[Exact, Field(ge=0, le=Decimal(10) ** 15, decimal_places=18)]
-Frac = Annotated[Exact, Field(gt=0, le=1)]
-FeeBps = Annotated[Exact, Field(ge=-100, le=1000, decimal_places=4)]
-LatencyMs = Annotated[Exact, Field(ge=0, le=60_000, decimal_places=6)]
-Date = Annotated[str, AfterValidator(_date)]
-Tier = Annotated[str, AfterValidator(_tier)]
-Symbol = Annotated[str, AfterValidator(_symbol)]
-InstrumentId = Annotated[str, AfterValidator(_instrument)]
-Channel = Annotated[str, AfterValidator(_channel)]
-Currency = Annotated[str, AfterValidator(_currency)]
-Parameters = dict[str, Annotated[Any, AfterValidator(_word)]]
-Off = Annotated[bool, AfterValidator(_off)]
 
 
 class Section(BaseModel):
@@ -226,9 +88,9 @@ class Venue(Section):
     enabled: bool
     instruments: Annotated[list[Symbol], Field(min_length=1, max_length=200)]
     fee_tier: Tier
-    ws_url: Annotated[str, _url("wss", "ws"), Field(min_length=1)]
-    market_ws_url: Annotated[str, _url("wss", "ws")]
-    rest_url: Annotated[str, _url("https", "http"), Field(min_length=1)]
+    ws_url: Annotated[WsUrl, Field(min_length=1)]
+    market_ws_url: WsUrl
+    rest_url: Annotated[RestUrl, Field(min_length=1)]
     channels: Annotated[list[Channel], Field(min_length=1, max_length=10)]
     market_channels: Annotated[list[Channel], Field(max_length=10)]
     snapshot_limit: Annotated[int, Field(ge=5, le=5000)]
@@ -284,17 +146,17 @@ class Execution(Section):
 
     step_ms: Annotated[int, Field(ge=1, le=60_000)]
     depth: Literal[20]
-    queue: Annotated[str, AfterValidator(_queue)]
+    queue: Queue
     queue_share: list[Exact] = []
     queue_fit_end_ns: int = 0
     queue_file: str
     exchange: Literal["shared", "no_partial", "partial"]
     report_rule: Literal["causal", "venue"]
     reorder_ms: Annotated[int, Field(ge=0, le=60_000)]
-    clock: Annotated[str, AfterValidator(_clock)]
+    clock: Clock
     base_latency_ms: LatencyMs
     decision_ms: LatencyMs
-    latency: Annotated[str, AfterValidator(_latency)]
+    latency: Latency
     entry_ms: VenueMs
     response_ms: VenueMs
     maker_bps: VenueBps
@@ -335,7 +197,7 @@ class MarginRow(Section):
     """One tier of the maintenance margin from a date on, up to a worth in the currency that the contract settles in."""
 
     venue: Literal["binance_usdm", "binance_coinm"]
-    symbol: Annotated[str, AfterValidator(_any_symbol)]
+    symbol: AnySymbol
     since: Annotated[Date, Field(alias="from")]
     worth_max: Annotated[Money, Field(gt=0)]
     maintenance_frac: Frac
@@ -381,7 +243,7 @@ class Risk(Section):
     drawdown_frac_max: Frac
     order_quote_min: Money
     leverage_max: Annotated[Exact, Field(gt=0, le=125)]
-    book_age_ms_max: Annotated[dict[str, Annotated[int, Field(ge=1, le=3_600_000)]], AfterValidator(_ages)]
+    book_age_ms_max: BookAges
 
 
 class Model(Section):
@@ -411,7 +273,7 @@ class Kafka(Section):
     """kafka_config.yaml."""
 
     enabled: Off
-    brokers: Annotated[str, AfterValidator(_brokers)]
+    brokers: Brokers
 
 
 class Timescale(Section):

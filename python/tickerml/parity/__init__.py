@@ -206,7 +206,7 @@ def _event_files(data: Path, tape: Path, instruments: Sequence[str], place: Path
 
 def _others(load: Callable[..., Loaded], config: Config) -> Iterator[Side]:
     """Every other queue model, and every profile."""
-    from tickerml.config.models import QUEUES
+    from tickerml.config.values import QUEUES
 
     for queue in QUEUES:
         if queue != config.execution.queue:

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tickerml.config.models import VENUES
+from tickerml.config.values import VENUES
 from tickerml.errors import DeadlineError, TickerError
 
 __all__ = ["ask"]

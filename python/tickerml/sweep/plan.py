@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tickerml.config.models import as_text
+from tickerml.config.values import as_text
 from tickerml.config.yaml_file import YamlFile, read_yaml
 from tickerml.errors import ConfigError, NotFoundError
 

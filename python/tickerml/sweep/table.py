@@ -105,6 +105,6 @@ def _array(values: Sequence[Any]) -> Any:
 
 
 def _text(value: Any) -> str:
-    from tickerml.config.models import as_text
+    from tickerml.config.values import as_text
 
     return as_text(value)
