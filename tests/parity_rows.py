@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -76,6 +76,14 @@ where the median print has 8.
 SHORT = replace(LARGE_TICK, name="two minutes of large tick", minutes=2)
 WHOLE.append(LARGE_TICK)
 IN_TENTHS = [feed.in_tenths(lot) for feed, lot in zip(WHOLE, ("0.0001", "0.000001", "0.001", "0.1"), strict=True)]
+
+
+class Met(NamedTuple):
+    """How much a comparison saw: orders, fills, and fills that were less than an order."""
+
+    orders: int
+    fills: int
+    parts: int
 
 
 class Rows:
@@ -174,8 +182,8 @@ class Rows:
             session.submit(wanted, (), b"")
         return fills
 
-    def compare(self, case: Case) -> tuple[int, int]:
-        """Every order and fill equal; how many there were of each."""
+    def compare(self, case: Case) -> Met:
+        """Every order and fill equal; what was met."""
         ours, theirs = self.ours(case), self.theirs(case)
         if case.exchange == "partial":
             # hftbacktest keeps only the last execution of an order between two steps: compare what each step learned.
@@ -183,7 +191,8 @@ class Rows:
         else:
             assert Counter(ours.fills) == Counter(theirs.fills)
         assert Counter(ours.sent) == Counter(theirs.sent)
-        return sum(kind != 0 for _, kind, _ in theirs.sent), len(theirs.fills)
+        parts = sum(qty < case.qty_lots for *_, qty in ours.fills)
+        return Met(sum(kind != 0 for _, kind, _ in theirs.sent), len(ours.fills), parts)
 
 
 def large_tick_market(place: Path, minutes: int) -> Path:

@@ -34,29 +34,30 @@ from peer_hftbacktest import fills_of_amends  # noqa: E402
 @pytest.mark.parametrize("feed", CAPTURES, ids=lambda feed: feed.name)
 def test_a_capture_fills_alike(feeds: Any, feed: Feed, queue: str) -> None:
     rows = feeds(feed)
-    _, fills = rows.compare(rows.case(queue, 20))
-    assert fills > 5, "too few to tell anything"
+    met = rows.compare(rows.case(queue, 20))
+    assert met.fills > 5, "too few to tell anything"
 
 
 @pytest.mark.parametrize("queue", QUEUES)
 def test_a_large_tick_fills_alike(feeds: Any, queue: str) -> None:
     """Long queues, where the models part from each other."""
     rows = feeds(SHORT)
-    _, fills = rows.compare(rows.case(queue, 20))
-    assert fills > 5
+    met = rows.compare(rows.case(queue, 20))
+    assert met.fills > 5
 
 
 def test_a_large_tick_fills_alike_in_part(feeds: Any) -> None:
     rows = feeds(SHORT.in_tenths("0.1"))
-    _, fills = rows.compare(rows.case("prob_log", 140, "partial"))
-    assert fills > 5
+    met = rows.compare(rows.case("prob_log", 20, "partial"))
+    assert met.fills > 5
+    assert met.parts > 0
 
 
 @pytest.mark.parametrize(("queue", "round_trip_ms"), [("risk_averse", 0), ("prob_log2", 140), ("prob_power3:3", 800)])
 def test_a_recording_fills_alike(feeds: Any, queue: str, round_trip_ms: float) -> None:
     rows = feeds(USDM_FEED)
-    _, fills = rows.compare(rows.case(queue, round_trip_ms))
-    assert fills > 500
+    met = rows.compare(rows.case(queue, round_trip_ms))
+    assert met.fills > 500
 
 
 @pytest.mark.parametrize("feed", [CAPTURES[1], USDM_FEED], ids=lambda feed: feed.name)
@@ -65,14 +66,15 @@ def test_requests_that_arrive_with_a_row_are_alike(feeds: Any, feed: Feed) -> No
     rows = feeds(feed)
     within_ms, counts = np.unique(rows.rows["exch_ts"] % 1_000_000, return_counts=True)
     case = replace(rows.case("risk_averse", 20), entry_ms=10 + int(within_ms[counts.argmax()]) / 1e6)
-    _, fills = rows.compare(case)
-    assert fills > 5
+    met = rows.compare(case)
+    assert met.fills > 5
 
 
 def test_partial_fills_are_alike(feeds: Any) -> None:
     rows = feeds(IN_TENTHS[0])
-    _, fills = rows.compare(rows.case("risk_averse", 20, "partial"))
-    assert fills > 500
+    met = rows.compare(rows.case("risk_averse", 20, "partial"))
+    assert met.fills > 500
+    assert met.parts > 5
 
 
 @pytest.mark.parametrize("feed", [CAPTURES[1], USDM_FEED], ids=lambda feed: feed.name)
@@ -87,8 +89,8 @@ def test_measured_latencies_are_alike(feeds: Any, tmp_path: Path, feed: Feed) ->
     made["resp_ts"] = np.maximum.accumulate(made["exch_ts"] + draw.integers(10**6, 3 * 10**8, len(req)))
     np.savez(tmp_path / "latency.npz", data=made)
     case = replace(rows.case("risk_averse", 20), latency_file=str(tmp_path / "latency.npz"))
-    _, fills = rows.compare(case)
-    assert fills > 5
+    met = rows.compare(case)
+    assert met.fills > 5
     assert Counter(rows.ours(case).fills) != Counter(rows.ours(rows.case("risk_averse", 20)).fills), (
         "the file must tell"
     )
