@@ -11,6 +11,7 @@ mod panics;
 mod rows;
 mod sample;
 mod session;
+mod source;
 mod survey;
 mod tape;
 mod truth;

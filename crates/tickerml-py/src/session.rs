@@ -4,69 +4,26 @@ use crate::events::Events;
 use crate::feed::Feed;
 use crate::instrument::InstrumentInfo;
 use crate::orders;
+use crate::source::{Live, Source};
 use crate::view::{Pool, View};
 use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySequence, PyTuple};
 use std::path::PathBuf;
-use std::time::Duration;
 use tickerml_core::market::{BooksOnly, LineStats};
 use tickerml_core::session::{EventInput, Input, Item, Peek, Session as Core, SessionStats, Settings, Step};
 use tickerml_core::tape::RecordKind;
 use tickerml_feed::reader::{TapeInput, TapeReader};
-use tickerml_feed::recorder::{Fill, TailInput};
 
 /// Columns of a latency file: req_ts, exch_ts, resp_ts, ns.
 type Latencies<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>);
-
-/// How long a live session waits before it looks for signals again.
-const WAIT: Duration = Duration::from_millis(200);
 
 /// Items taken before the GIL is let go: a step that is at hand costs less than letting go of it and taking it again.
 const AT_HAND: usize = 16;
 
 /// Views answered without Python before signals are looked for: some milliseconds.
 const VIEWS_UNSIGNALLED: usize = 1024;
-
-/// Waits on a feed that has ended before it is sure that STOP will not come: 5 s for a disk that was busy.
-const ENDED_WAITS_MAX: u32 = 25;
-
-/// Where a session's items come from: the only place where live, replay and backtest differ.
-enum Source {
-    Tail(Box<Live>),
-    Tape(Box<TapeInput>),
-    Events(EventInput),
-}
-
-/// The engine's end of a tape that is being recorded, and the feed that records it.
-struct Live {
-    input: TailInput,
-    feed: Py<Feed>,
-    /// Waits since the feed ended.
-    ended_waits: u32,
-}
-
-impl Live {
-    /// Waits for more. `begins` is true while instruments are awaited.
-    ///
-    /// # Errors
-    /// What ended the feed, once everything that it wrote was read: the end of the tape is then not the end of the run.
-    fn wait(&mut self, begins: bool) -> PyResult<()> {
-        if self.input.wait(WAIT).map_err(errors::store)? != Fill::TimedOut {
-            return Ok(());
-        }
-        let feed = self.feed.get();
-        if let Some(text) = feed.failed().or_else(|| feed.unreachable().filter(|_| begins)) {
-            return Err(errors::failure(&text));
-        }
-        self.ended_waits += u32::from(feed.ended());
-        match self.ended_waits {
-            0..=ENDED_WAITS_MAX => Ok(()),
-            _ => Err(errors::failure("the feed ended, and its tape took no STOP: is the disk full?")),
-        }
-    }
-}
 
 /// One run of the engine.
 #[pyclass(module = "tickerml._native")]
@@ -76,21 +33,6 @@ pub struct Session {
     pool: Pool,
     batch: usize,
     allow_damage: bool,
-}
-
-/// The settings that the CONFIG record of a tape holds, as JSON text; the whole record's text beside it.
-fn recorded_config(path: &std::path::Path) -> PyResult<serde_json::Value> {
-    let mut reader = TapeReader::open(path).map_err(errors::store)?;
-    while let Some(record) = reader.next().map_err(errors::store)? {
-        if record.kind == RecordKind::Config {
-            return serde_json::from_slice(record.bytes)
-                .map_err(|e| errors::unsound(&format!("{}: CONFIG record: {e}", path.display())));
-        }
-    }
-    Err(errors::unsound(&match reader.damaged().first() {
-        Some(d) => format!("{} at byte {}: {}; no CONFIG record is left", d.segment, d.offset, d.reason),
-        None => format!("{}: no CONFIG record: not a tape of a run", path.display()),
-    }))
 }
 
 #[pymethods]
@@ -152,8 +94,7 @@ impl Session {
             .get()
             .take_tail()
             .ok_or_else(|| PyValueError::new_err("the feed has not been started, or has an engine already"))?;
-        let live = Live { input: TailInput::new(tail), feed, ended_waits: 0 };
-        let source = Source::Tail(Box::new(live));
+        let source = Source::Tail(Box::new(Live::new(tail, feed)));
         Session::make(py, core, source, batch_events, false)
     }
 
@@ -168,7 +109,7 @@ impl Session {
                 Step::View => return self.pool.view(py, self.core.view()).map(Some),
                 Step::Pause => self.pause(py)?,
                 Step::End => {
-                    self.check_damage()?;
+                    self.source.check_damage(self.allow_damage)?;
                     return Ok(None);
                 }
             }
@@ -314,17 +255,12 @@ impl Session {
 
     fn advance(&mut self, py: Python<'_>, items_max: usize) -> PyResult<Step> {
         let (core, source) = (&mut self.core, &mut self.source);
-        let mut work = |items_max| match source {
-            Source::Tail(live) => core.advance(&mut live.input, items_max),
-            Source::Tape(input) => core.advance(input.as_mut(), items_max),
-            Source::Events(input) => core.advance(input, items_max),
-        };
-        match work(items_max.min(AT_HAND)) {
-            Ok(Step::Pause) if items_max > AT_HAND => py.detach(|| work(items_max)),
+        match source.advance(core, items_max.min(AT_HAND)) {
+            Ok(Step::Pause) if items_max > AT_HAND => py.detach(|| source.advance(core, items_max)),
             done => done,
         }
         .map_err(errors::core)
-        .inspect(|_| self.tell_feed())
+        .inspect(|_| self.source.tell_feed(&mut self.core))
     }
 
     /// Works through a recording without the GIL: `answer` answers every view. Signals are looked for on the way.
@@ -336,49 +272,39 @@ impl Session {
         py: Python<'_>,
         mut answer: impl FnMut(&mut Core) -> tickerml_core::error::Result<()> + Send,
     ) -> PyResult<()> {
+        if self.source.is_live() {
+            return Err(PyValueError::new_err("only over recordings: replay and backtest"));
+        }
         loop {
             let (core, source, batch) = (&mut self.core, &mut self.source, self.batch);
-            let step = py.detach(|| match source {
-                Source::Tail(_) => Err(None),
-                Source::Tape(input) => answered(core, input.as_mut(), batch, &mut answer).map_err(Some),
-                Source::Events(input) => answered(core, input, batch, &mut answer).map_err(Some),
-            });
-            match step {
-                Ok(Step::End) => return self.check_damage(),
-                Ok(_) => self.pause(py)?,
-                Err(None) => return Err(PyValueError::new_err("only over recordings: replay and backtest")),
-                Err(Some(error)) => return Err(errors::core(error)),
+            let mut work = || {
+                for _ in 0..VIEWS_UNSIGNALLED {
+                    match source.advance(core, batch)? {
+                        Step::View => answer(core)?,
+                        step => return Ok(step),
+                    }
+                }
+                Ok(Step::Pause)
+            };
+            match py.detach(&mut work).map_err(errors::core)? {
+                Step::End => return self.source.check_damage(self.allow_damage),
+                _ => self.pause(py)?,
             }
         }
-    }
-
-    /// Asks the feed for what the session wants of it; where it cannot take that now, again next time. A replay asks nobody.
-    fn tell_feed(&mut self) {
-        let Source::Tail(input) = &self.source else { return };
-        self.core.market.hand_wants(|want| {
-            let (kind, bytes) = want.record();
-            input.input.tail().append_from_engine(kind, bytes).is_ok()
-        });
     }
 
     /// Nothing is at hand: signals, damage, and for a live run the wait for more.
     fn pause(&mut self, py: Python<'_>) -> PyResult<()> {
         py.check_signals()?;
         let begins = self.core.start.awaits() || self.core.market.lines.is_empty();
-        if let Source::Tail(live) = &mut self.source {
-            py.detach(|| live.wait(begins))?;
-        }
-        self.check_damage()
+        self.source.wait(py, begins)?;
+        self.source.check_damage(self.allow_damage)
     }
 
     /// Consumes what precedes the first boundary, so that all instruments are known before the first view.
     fn prime(&mut self, py: Python<'_>) -> PyResult<()> {
         loop {
-            let peeked = match &mut self.source {
-                Source::Tail(live) => live.input.peek(),
-                Source::Tape(input) => input.peek(),
-                Source::Events(_) => return Ok(()),
-            };
+            let Some(peeked) = self.source.peek_record() else { return Ok(()) };
             match peeked.map_err(errors::core)? {
                 Peek::Item(Item::Record(r)) if r.kind == RecordKind::Stop => return Ok(()),
                 Peek::Item(Item::Record(r)) if r.kind == RecordKind::Frame && !self.core.start.awaits() => {
@@ -388,7 +314,7 @@ impl Session {
                     self.advance(py, 1)?;
                 }
                 Peek::Wait => self.pause(py)?,
-                Peek::End => return self.check_damage(),
+                Peek::End => return self.source.check_damage(self.allow_damage),
             }
         }
     }
@@ -396,47 +322,6 @@ impl Session {
     fn sum(&self, pick: fn(&LineStats) -> u64) -> u64 {
         self.core.market.lines.iter().map(|line| pick(&line.stats)).sum()
     }
-
-    /// Damage ends a replay unless it was allowed.
-    fn check_damage(&self) -> PyResult<()> {
-        let Source::Tape(input) = &self.source else { return Ok(()) };
-        match input.reader().damaged().first() {
-            Some(d) if !self.allow_damage => Err(errors::unsound(&format!(
-                "{} at byte {}: {}; --allow-damage reads on",
-                d.segment, d.offset, d.reason
-            ))),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Advances and answers until there is a pause, the end, or so many views that it is time to look for signals.
-fn answered<I: Input>(
-    core: &mut Core,
-    input: &mut I,
-    batch: usize,
-    answer: &mut impl FnMut(&mut Core) -> tickerml_core::error::Result<()>,
-) -> tickerml_core::error::Result<Step> {
-    for _ in 0..VIEWS_UNSIGNALLED {
-        match core.advance(input, batch)? {
-            Step::View => answer(core)?,
-            step => return Ok(step),
-        }
-    }
-    Ok(Step::Pause)
-}
-
-/// The CONFIG record of a tape, as JSON text.
-#[pyfunction]
-fn tape_config(path: PathBuf) -> PyResult<String> {
-    recorded_config(&path).map(|value| value.to_string())
-}
-
-/// Whether a tape holds the record `pos`.
-#[pyfunction]
-fn tape_has(path: PathBuf, pos: u64) -> PyResult<bool> {
-    let mut reader = TapeReader::open_at(&path, pos).map_err(errors::store)?;
-    Ok(reader.next().map_err(errors::store)?.is_some_and(|record| record.pos == pos))
 }
 
 /// Adds what this file makes to the module.
@@ -448,7 +333,5 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<orders::Fill>()?;
     m.add_class::<orders::Report>()?;
     m.add_class::<orders::Gap>()?;
-    m.add_class::<orders::Funding>()?;
-    m.add_function(wrap_pyfunction!(tape_config, m)?)?;
-    m.add_function(wrap_pyfunction!(tape_has, m)?)
+    m.add_class::<orders::Funding>()
 }

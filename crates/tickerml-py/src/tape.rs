@@ -3,9 +3,10 @@ use crate::errors;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 use tickerml_core::error::Error;
+use tickerml_core::tape::RecordKind;
 use tickerml_feed::import::{ImportOptions, import};
 use tickerml_feed::raw::export_raw;
-use tickerml_feed::reader::{scan_tape, tape_span};
+use tickerml_feed::reader::{TapeReader, scan_tape, tape_span};
 use tickerml_feed::recorder::end_damaged;
 use tickerml_feed::store::{DataFolder, StoreError, find_runs};
 
@@ -84,6 +85,31 @@ fn find_runs_py(py: Python<'_>, data_dir: PathBuf) -> String {
     py.detach(|| serde_json::json!(find_runs(&DataFolder::new(data_dir))).to_string())
 }
 
+/// The CONFIG record of the tape in the folder `path`, as JSON text.
+#[pyfunction]
+fn tape_config(path: PathBuf) -> PyResult<String> {
+    let mut reader = TapeReader::open(&path).map_err(errors::store)?;
+    while let Some(record) = reader.next().map_err(errors::store)? {
+        if record.kind == RecordKind::Config {
+            return match serde_json::from_slice::<serde_json::Value>(record.bytes) {
+                Ok(config) => Ok(config.to_string()),
+                Err(e) => Err(errors::unsound(&format!("{}: CONFIG record: {e}", path.display()))),
+            };
+        }
+    }
+    Err(errors::unsound(&match reader.damaged().first() {
+        Some(d) => format!("{} at byte {}: {}; no CONFIG record is left", d.segment, d.offset, d.reason),
+        None => format!("{}: no CONFIG record: not a tape of a run", path.display()),
+    }))
+}
+
+/// Whether a tape holds the record `pos`.
+#[pyfunction]
+fn tape_has(path: PathBuf, pos: u64) -> PyResult<bool> {
+    let mut reader = TapeReader::open_at(&path, pos).map_err(errors::store)?;
+    Ok(reader.next().map_err(errors::store)?.is_some_and(|record| record.pos == pos))
+}
+
 /// Adds the functions to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(tape_scan_py, m)?)?;
@@ -91,5 +117,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(tape_import_py, m)?)?;
     m.add_function(wrap_pyfunction!(tape_raw_py, m)?)?;
     m.add_function(wrap_pyfunction!(end_damaged_py, m)?)?;
-    m.add_function(wrap_pyfunction!(find_runs_py, m)?)
+    m.add_function(wrap_pyfunction!(find_runs_py, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_config, m)?)?;
+    m.add_function(wrap_pyfunction!(tape_has, m)?)
 }
