@@ -127,6 +127,11 @@ def test_a_run_that_was_ended_as_damaged_before_it_committed_anything_had_no_acc
     for made in (lambda: None, lambda: Store(path, NEWEST, 0).close()):
         made()
         assert (newest(tmp_path) or {})["source_run"] == OLDER
+    (path.parent / "checkpoint-10.bin").touch()
+    for made in (lambda: None, path.unlink):
+        made()
+        with pytest.raises(UnsoundDataError, match="its account is not there"):
+            newest(tmp_path)
 
 
 @pytest.mark.parametrize("how", ["zeros at the head", "no database", "a folder"])

@@ -32,7 +32,6 @@ def test_a_grid_orders_and_fills_alike(
     rows = feeds(feed)
     met = rows.compare(rows.case(queue, round_trip_ms, exchange))
     parts = f" ({met.parts} in part)" if exchange == "partial" else ""
-    print(
-        f"{feed.name}, {exchange}, {queue}, {round_trip_ms} ms: {met.orders} orders, {met.fills} fills{parts}, all equal"
-    )
+    what = f"{feed.name}, {exchange}, {queue}, {round_trip_ms} ms"
+    print(f"{what}: {met.orders} orders, {met.fills} fills{parts}, all equal")
     assert met.fills > 20

@@ -47,7 +47,7 @@ def test_after_an_error_the_old_file_stays_and_no_draft(error: BaseException, tm
         ("nowhere/a", NotFoundError, "make it first"),
         ("file/a", TickerError, "Not a directory"),
         ("n" * 253, TickerError, "name too long"),
-        ("folder", TickerError, "directory"),
+        ("folder", TickerError, "is a folder"),
     ],
 )
 def test_a_place_that_takes_no_file_is_named(name: str, kind: type[TickerError], what: str, tmp_path: Path) -> None:

@@ -61,8 +61,10 @@ def newest(data: Path, command: str, source: str, run: str) -> dict[str, Any] | 
             raise UnsoundDataError(f"{info['unreadable']}: cannot be read, and run {name} left an account; {MEND}")
         if last and last.account:
             return _proved(last.account, path, name)
-        # One that was ended as damaged before its first commit had none: nothing could ever be put back.
-        if info.get("state") == "ended" and not (last is None and "damaged" in info):
+        # One that was ended as damaged before its first commit had none: nothing could ever be put back. A checkpoint
+        # shows that its ledger was there once: it is named only behind what was committed.
+        never = last is None and not any(path.parent.glob("checkpoint-*.bin"))
+        if info.get("state") == "ended" and not (never and "damaged" in info):
             raise UnsoundDataError(f"{path}: run {name} has ended, and its account is not there; {MEND}")
     return None
 

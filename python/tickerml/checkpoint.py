@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from tickerml.schema import Intent, Refused, View
 from tickerml.sinks.committed import committed
-from tickerml.sinks.folder import sync_folder
+from tickerml.writing import sync_folder
 
 __all__ = ["EVENTS_EVERY", "Checkpoint", "Checkpointer", "ledger_cursor", "newest"]
 

@@ -5,33 +5,62 @@ has none.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tickerml.errors import NotFoundError, TickerError
 
-__all__ = ["replacing", "writing"]
+__all__ = ["draft_of", "replacing", "sync_folder", "writing"]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a draft beside `path`, which takes its place at the end; after an error there is no draft and `path` is as
-    it was. What the block closes must be closed inside it.
+    """Gives a draft beside `path`, which takes its place at the end, synced; after an error there is no draft and
+    `path` is as it was. What the block closes must be closed inside it.
 
     Raises
     ------
     TickerError, NotFoundError
-        With the name `path`, for every OSError of the block.
+        With the name `path`, for what `draft_of` refuses and for every OSError of the block.
     """
-    draft = path.with_name(f".{path.name}.tmp")
+    draft = draft_of(path)
     try:
         with writing(path):
             yield draft
-            draft.replace(path)
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            draft.replace(path.resolve())
+            sync_folder(draft.parent)
     finally:
         with suppress(OSError):  # where the folder is none, or the name too long: said already
             draft.unlink(missing_ok=True)
+
+
+def draft_of(path: Path) -> Path:
+    """Where a file is written before it takes its place; behind a link where `path` is one.
+
+    Raises
+    ------
+    TickerError
+        For a folder, a device or a pipe: a file must never take their place.
+    """
+    found = path.resolve()
+    if found.is_dir():
+        raise TickerError(f"{path}: is a folder; give a file")
+    if found.exists() and not found.is_file():
+        raise TickerError(f"{path}: is no regular file; give one")
+    return found.with_name(f".{found.name}.tmp")
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on disk: that is what makes a rename last."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

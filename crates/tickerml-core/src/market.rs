@@ -270,10 +270,8 @@ impl Market {
             }
             RowKind::Mark | RowKind::Funding => {
                 for row in rows {
-                    match row.kind() {
-                        RowKind::Mark if row.flags() & flag::ASK_SIDE == 0 => line.mark_e8 = row.px(),
-                        RowKind::Funding => line.rated(row),
-                        _ => {}
+                    if row.kind() == RowKind::Mark && row.flags() & flag::ASK_SIDE == 0 {
+                        line.mark_e8 = row.px();
                     }
                 }
             }

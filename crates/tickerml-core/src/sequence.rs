@@ -38,7 +38,7 @@ pub enum Snapshot {
     Accept,
     /// Older than the first buffered diff, or asked for before the connection began while no diff is buffered: ask again.
     TooOld,
-    /// Nobody waits for one, or no diff has come yet.
+    /// Nobody waits for one, or no connection is there yet.
     Unneeded,
 }
 

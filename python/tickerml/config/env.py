@@ -4,7 +4,7 @@ because a misspelt limit that is ignored is worse than a program that does not s
 
 from collections.abc import Mapping
 
-from tickerml.config.layers import FILES, Key, Layer, did_you_mean
+from tickerml.config.layers import FILES, FREE, Key, Layer, did_you_mean
 from tickerml.config.yaml_file import parse_text
 
 __all__ = ["FLAT", "KNOWN", "env_layer"]
@@ -35,8 +35,6 @@ ALIASES: dict[Key, Key] = {
 }
 
 TEXT: frozenset[Key] = frozenset({("timescale", "host"), ("timescale", "database"), ("timescale", "user")})
-AS_WRITTEN: frozenset[Key] = frozenset({("execution", "balance"), ("risk", "book_age_ms_max")})
-"""Mappings whose keys are names in capitals, not ours."""
 
 
 def env_layer(environ: Mapping[str, str]) -> Layer:
@@ -57,7 +55,7 @@ def env_layer(environ: Mapping[str, str]) -> Layer:
 def _nested(name: str) -> Key:
     parts = name.split("__")[1:]
     key = tuple(part.lower() for part in parts)
-    if key[:2] in AS_WRITTEN:
+    if key[:2] in FREE:
         key = (*key[:2], *parts[2:])
     return ALIASES.get(key, key)
 

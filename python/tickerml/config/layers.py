@@ -40,8 +40,10 @@ FILES = {
 }
 """Section -> the file that holds it."""
 
-WHOLE: tuple[Key, ...] = (("execution", "balance"), ("risk", "book_age_ms_max"))
-"""Maps whose keys are the user's own: one that a tape lacks was not there when the run decided."""
+FREE: tuple[Key, ...] = (("execution", "balance"), ("risk", "book_age_ms_max"))
+"""Maps whose keys are the user's own names. They stand as written, and one that a tape lacks was not there when
+the run decided.
+"""
 
 DEFAULTS = Path(__file__).parent / "defaults"
 """The packaged defaults: the same files as `config/` at the root of the repository."""
@@ -121,9 +123,9 @@ def lay_over(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lay_record(base: dict[str, Any], record: Layer) -> dict[str, Any]:
-    """The same with a tape's record on top, whose `WHOLE` maps stay as they were recorded."""
+    """The same with a tape's record on top, whose `FREE` maps stay as they were recorded."""
     out = dict(base)
-    for section, name in WHOLE:
+    for section, name in FREE:
         below, over = out.get(section), record.data.get(section)
         if isinstance(below, dict) and isinstance(over, dict) and isinstance(over.get(name), dict):
             out[section] = {key: value for key, value in below.items() if key != name}

@@ -121,7 +121,7 @@ def _queue(value: str) -> str:
             f"{value!r} needs a number above 0 and below 1000, of six decimals at most, behind the colon; "
             f"write {family}:3"
         )
-    raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, [*QUEUES, 'fitted'])}")
+    raise ValueError(f"{value!r} is no queue model; {did_you_mean(value, [*QUEUES, 'fitted', 'early'])}")
 
 
 def _date(value: str) -> str:

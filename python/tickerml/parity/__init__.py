@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from tickerml.errors import NotFoundError, UnsoundDataError
 from tickerml.parity.compare import Difference, differences, strict_differences
 from tickerml.parity.fold import Folded, fold
+from tickerml.parity.live import Live, live_run, money, readable
 from tickerml.pool import Done, Tell, cores, spread
 from tickerml.profiles import PROFILES
-from tickerml.sinks.committed import committed, read_only
+from tickerml.sinks.committed import read_only
 from tickerml.sources import BATCH_EVENTS
-from tickerml.sources.runs import read_run
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ __all__ = ["parity", "summary_text"]
 MUST = ("replay", "backtest")
 """What has to equal the live run."""
 
-MEND = "the run can be replayed, not compared"
-
 
 @dataclass(frozen=True)
 class Side:
@@ -49,27 +47,6 @@ class Side:
     config: Config
     setting: str = ""
     profile: str | None = None
-
-
-@dataclass(frozen=True)
-class Live:
-    """What the live run left.
-
-    Attributes
-    ----------
-    ledger, source : a copy of it, to read, and itself, to name.
-    last_view, last_ns : how far its ledger was committed.
-    digest, digest_view : of the last account in it; empty and -1 for none.
-    """
-
-    run: str
-    ledger: Path
-    source: Path
-    last_view: int
-    last_ns: int
-    digest: str
-    digest_view: int
-    info: Mapping[str, Any]
 
 
 def parity(
@@ -94,7 +71,7 @@ def parity(
     begin = time.perf_counter()
     recorded = recorded_config(tape)
     with tempfile.TemporaryDirectory(prefix="tickerml-parity-") as place:
-        live = _live(tape, Path(place))
+        live = live_run(tape, Path(place))
         config = load(recorded=recorded).config
         first = tape_session(tape, config, batch_events=1, allow_damage=False)
         ids, carry = [info.id for info in first.instruments], first.carry
@@ -111,9 +88,9 @@ def parity(
         restarted_ns = folded[0].restarted_ns
         # Event files hold no restart: from there on a backtest still has the orders that the process forgot.
         whole_ns = folded[0].before_restart_ns if restarted_ns else live.last_ns
-        with _readable(live.run, live.ledger, live.source):
+        with readable(live.run, live.ledger, live.source):
             rows = [_row(side, folded[n], live, whole_ns) for n, side in enumerate(sides)]
-            shown = _money(live.ledger, live.last_ns)
+            shown = money(live.ledger, live.last_ns)
     equal = all(row["equal"] for row in rows if row["name"] in MUST)
     head = {"run": live.run, "equal": equal, "live": {"digest": live.digest or None, "views": live.last_view + 1,
             "last_ts_ns": live.last_ns, **shown}, "restarted_ts_ns": restarted_ns or None, "against": rows}  # fmt: skip
@@ -150,38 +127,6 @@ def _row_text(row: Mapping[str, Any] | None, fields: Sequence[str]) -> str:
         return "nothing more"
     kept = [key for key in row if key in fields or (key in ("event", "side", "px", "qty", "reason") and row[key] != "")]
     return " ".join(f"{key}={row[key]}" for key in kept)
-
-
-def _live(tape: Path, place: Path) -> Live:
-    """The ledger as the run left it, copied, so that reading it changes nothing under the data folder."""
-    run = tape.name
-    folder = tape.parent.parent / "runs" / run
-    source, copy = folder / "ledger.sqlite", place / "live.sqlite"
-    if not source.is_file():
-        raise NotFoundError(f"{run}: no ledger, for nothing was decided; give a run of `tickerml run`")
-    for end in ("", "-wal"):
-        if (path := source.with_name(source.name + end)).is_file():
-            shutil.copyfile(path, copy.with_name(copy.name + end))
-    with _readable(run, copy, source):
-        last = committed(copy, run, MEND)
-        if last is None:
-            raise NotFoundError(f"{run}: its ledger is empty: the run was killed before the first row was on disk")
-        with closing(read_only(copy)) as db:
-            (last_ns,) = db.execute("SELECT ts_ns FROM cursor WHERE run=?", (run,)).fetchone()
-            view, text = db.execute("SELECT view, state FROM account WHERE run=?", (run,)).fetchone() or (-1, "{}")
-        digest = json.loads(text).get("digest", "")
-    return Live(run, copy, source, last.view, last_ns, digest, view, read_run(folder / "run.json"))
-
-
-@contextmanager
-def _readable(run: str, copy: Path, source: Path) -> Iterator[None]:
-    """Around what reads a live ledger's copy: what is wrong with it is said of the ledger itself."""
-    try:
-        yield
-    except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
-        raise UnsoundDataError(f"{source}: the ledger of run {run} cannot be read ({error}); {MEND}") from error
-    except UnsoundDataError as error:
-        raise UnsoundDataError(str(error).replace(str(copy), str(source))) from error
 
 
 def _event_files(data: Path, tape: Path, instruments: Sequence[str], place: Path) -> list[Path]:
@@ -265,7 +210,7 @@ def _row(side: Side, folded: Folded, live: Live, whole_ns: int) -> dict[str, Any
     return {
         "name": side.name, "equal": not found, "until_ts_ns": until_ns,
         "digest": folded.result["digest"], "late_rows": folded.result["late_rows"],
-        **_money(folded.ledger, until_ns), "differences": told, "cpu_s": folded.result["cpu_s"],
+        **money(folded.ledger, until_ns), "differences": told, "cpu_s": folded.result["cpu_s"],
     }  # fmt: skip
 
 
@@ -291,16 +236,3 @@ def _cause(found: Difference, side: Side, folded: Folded, live: Live) -> str:
     return (
         "none found: a defect of tickerml, or event files of another conversion (`tickerml data convert` renews them)"
     )
-
-
-def _money(ledger: Path, until_ns: int) -> dict[str, Any]:
-    """Orders sent, fills and profit of a ledger up to a time."""
-    with closing(read_only(ledger)) as db:
-        sent = (
-            "SELECT count(*) FROM orders WHERE ts_ns<=? AND event LIKE 'sent\\_%' ESCAPE '\\' AND event<>'sent_cancel'"
-        )
-        orders = db.execute(sent, (until_ns,)).fetchone()[0]
-        fills = db.execute("SELECT count(*) FROM fills WHERE ts_recv_ns<=?", (until_ns,)).fetchone()[0]
-        query = "SELECT pnl_quote FROM portfolio WHERE ts_ns<=? ORDER BY view DESC LIMIT 1"
-        pnl = db.execute(query, (until_ns,)).fetchone()
-    return {"orders": orders, "fills": fills, "pnl_quote": pnl[0] if pnl else "0"}

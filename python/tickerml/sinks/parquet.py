@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Container, Mapping
 from datetime import date
 from pathlib import Path
@@ -19,7 +18,7 @@ from urllib.parse import quote
 from tickerml._native import EventRows, EventWriter
 from tickerml.errors import UnsoundDataError
 from tickerml.schema import COLUMNS, DAY_NS, EVENT_FORMAT_VERSION, METADATA_HASH, Columns, metadata_hash
-from tickerml.sinks.folder import sync_folder
+from tickerml.writing import replacing, sync_folder
 
 ROW_GROUP_ROWS: Final = 1 << 19
 """22 MB of columns: what a writer or a reader holds at a time. Larger groups make files no smaller (measured)."""
@@ -148,7 +147,8 @@ class EventFiles:
             self.bytes += row["bytes"]
             files.append({"path": str(path.relative_to(self._data)), "instrument": self._id, **row})
         manifest.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(manifest, json.dumps({"format_version": EVENT_FORMAT_VERSION, "files": files}, indent=1).encode())
+        with replacing(manifest) as draft:
+            draft.write_text(json.dumps({"format_version": EVENT_FORMAT_VERSION, "files": files}, indent=1))
         for path in self._folder.glob(f"date=*/*-{self._run}-*.parquet"):
             if path not in ours:
                 path.unlink()
@@ -225,14 +225,3 @@ def _check(columns: Columns) -> None:
     ts = columns["ts_recv_ns"]
     if (ts[1:] < ts[:-1]).any():
         raise UnsoundDataError("ts_recv_ns goes back within a segment")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Beside, synced, renamed."""
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
-    sync_folder(path.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickerml.errors import UnsoundDataError
+from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,6 +23,8 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     ------
     UnsoundDataError
         One line, whatever is wrong with the bytes.
+    NotFoundError, TickerError
+        Where the system does not let them be read.
     """
     import numpy as np
 
@@ -41,7 +43,10 @@ def read_array(path: Path) -> npt.NDArray[Any]:
                     return rows
     # Zip, zlib, tokenize and numpy each raise their own, MemoryError included, over bytes that are not what they claim.
     except Exception as error:
-        reason = str(error).partition("\n")[0]
+        if isinstance(error, OSError) and error.errno:
+            kind = NotFoundError if isinstance(error, FileNotFoundError) else TickerError
+            raise kind(f"{path}: cannot be read: {error.strerror}") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise UnsoundDataError(f"{path}: cannot be read: {reason}; write it again, by numpy.savez") from error
     if names is None:
         raise UnsoundDataError(f"{path}: is neither .npz nor .npy; numpy.savez(path, data=rows) writes one")

@@ -37,7 +37,7 @@ Array = npt.NDArray[Any]
 def import_npz(data: Path, files: Sequence[Path], instrument: str, steps: Mapping[str, str]) -> dict[str, Any]:
     """Makes the event files of one instrument's arrays, one after the other; the keys of `data import`.
 
-    Only what has passed every check gets a name; otherwise nothing is left behind.
+    What fails a check leaves nothing behind.
 
     Parameters
     ----------

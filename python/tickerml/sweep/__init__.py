@@ -76,7 +76,7 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
     below : the configuration without flags.
     """
     begin = time.perf_counter()
-    settings = read_settings(asked.file)
+    settings, text = read_settings(asked.file), asked.file.read_text(encoding="utf-8")
     configs = [loaded.config for loaded in check(settings, below, asked.policy, asked.sets, asked.fixed)]
     check_place(asked.output)
     events = load_events(files)
@@ -85,7 +85,7 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
     work = _work(events, configs, asked)
     results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
     head = {"policy": asked.policy, "profile": asked.profile, "sets": dict(asked.sets), "stopped": stopped,
-            "settings_given": len(settings), "sweep": asked.file.read_text(encoding="utf-8"),
+            "settings_given": len(settings), "sweep": text,
             "events": [str(path) for path in files], "rows": len(events.rows),
             "code_version": code_version()}  # fmt: skip
     size = write_result(asked.output, settings, results, head) if results else 0
@@ -130,12 +130,15 @@ def _check_policies(
     from tickerml import _native
 
     problems: dict[str, None] = {}
-    first = recorded_latencies(configs[0])
+    # A file of latencies may be long, and it is the same for most settings.
+    latencies = {config.execution.latency: config for config in configs}
+    read = {name: recorded_latencies(config) for name, config in latencies.items()}
+    first = read[configs[0].execution.latency]
     instruments = _native.Session.backtest(events.rows, settings_json(configs[0]), latencies=first).instruments
     for setting, config in zip(settings, configs, strict=True):
         try:
             is_insample(config, events.rows.span, allowed=allow_insample)
-            _native.Session.backtest([], settings_json(config), latencies=recorded_latencies(config))
+            _native.Session.backtest([], settings_json(config), latencies=read[config.execution.latency])
             runner.desk(config, instruments).close()
         except ConfigError as error:
             problems.update((place(problem, setting), None) for problem in error.problems)

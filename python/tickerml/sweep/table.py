@@ -10,12 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, Final
 
 from tickerml.errors import TickerError
 from tickerml.sweep.plan import Setting
-from tickerml.writing import replacing, writing
+from tickerml.writing import draft_of, replacing, writing
 
 __all__ = ["FORMAT_VERSION", "METADATA", "check_place", "write_result"]
 
@@ -39,10 +38,10 @@ def check_place(path: Path) -> None:
     """
     if path.suffix != ".parquet":
         raise TickerError(f"{path}: a sweep's result is written as .parquet; give the file this ending")
-    if path.is_dir():
-        raise TickerError(f"{path}: is a folder; give a file")
-    with writing(path), TemporaryFile(dir=path.parent):
-        pass
+    draft = draft_of(path)
+    with writing(path):
+        draft.touch()
+        draft.unlink()
 
 
 def write_result(

@@ -149,8 +149,6 @@ pub struct Line {
     pub touch: [(i64, i64); 2],
     /// Mark price x 10^8, 0 where none came.
     pub mark_e8: i64,
-    /// Running funding rate x 10^12 and its settlement time in ms.
-    pub funding: (i64, i64),
     /// Arrival of the last frame of this instrument's connection, ns.
     pub last_frame_ns: i64,
     /// Counts.
@@ -183,7 +181,6 @@ impl Line {
             trade_flow_lots: 0,
             touch: [(0, 0); 2],
             mark_e8: 0,
-            funding: (0, 0),
             last_frame_ns: 0,
             stats: LineStats::default(),
             shard: None,
@@ -220,22 +217,6 @@ impl Line {
         !self.instrument.venue.is_futures() || self.splice.slot == 0 || self.splice.slot == slot
     }
 
-    /// A running or settled funding rate. Two settlement times in turn tell the interval; the venue may shorten it
-    /// (exchanges.md 11).
-    pub(super) fn rated(&mut self, row: &Row) {
-        const HOUR_MS: i64 = 3_600_000;
-        let (before, now) = (self.funding.1, row.qty);
-        if before > 0 && now > before && (now - before) % HOUR_MS == 0 && now - before <= 24 * HOUR_MS {
-            // The least of them: where a settlement was not heard of the step is that of two.
-            let hours = ((now - before) / HOUR_MS) as u8;
-            let known = self.instrument.funding_interval_h.unwrap_or(hours);
-            self.instrument.funding_interval_h = Some(hours.min(known));
-        }
-        if now >= before {
-            self.funding = (row.px(), now);
-        }
-    }
-
     /// The gap that is open now.
     pub const fn open_gap(&self) -> Option<&Gap> {
         self.open_gap.as_ref()
@@ -253,25 +234,5 @@ impl Line {
         self.first_trade_id.get_or_insert(id);
         self.last_trade_id = Some(id);
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::RowKind;
-    use crate::instrument::MetadataSource;
-
-    #[test]
-    fn two_settlement_times_tell_the_interval() {
-        let given = Instrument::from_steps(Venue::BinanceUsdm, "X", "1", "1", MetadataSource::Given).unwrap();
-        let mut line = Line::new(given);
-        let mut interval = |settle_h: i64, more_ms: i64| {
-            line.rated(&Row::new(RowKind::Funding, 5, settle_h * 3_600_000 + more_ms, 0).unwrap());
-            line.instrument.funding_interval_h
-        };
-        let told = [(8, 0), (8, 0), (16, 0), (8, 0), (20, 0), (20, 7), (99, 0)];
-        let found = told.map(|(settle_h, more_ms)| interval(settle_h, more_ms));
-        assert_eq!(found, [None, None, Some(8), Some(8), Some(4), Some(4), Some(4)]);
     }
 }

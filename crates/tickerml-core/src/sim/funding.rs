@@ -79,7 +79,7 @@ pub(super) struct Plan {
     hour: Option<i64>,
 }
 
-/// Executions kept at most; of a busier day a late settlement is unknown.
+/// Executions kept at most; where more happen within [`MEMORY_NS`] a late settlement is unknown.
 const MOVES_MAX: usize = 1 << 16;
 
 /// An execution, for as long as it may matter what was held before.
