@@ -38,13 +38,13 @@ class Feed:
     files: tuple[Path, ...]
     qty_lots: int
     lot: str | None = None
-    """A lot other than the data's: one tenth of the venue's, where orders are to fill in part."""
+    """A lot other than the data's: a part of the venue's, where orders are to fill in part."""
     minutes: int = 0
     """Of the large-tick market, which is generated: so many minutes of it, and no files."""
 
-    def in_tenths(self, lot: str) -> Feed:
-        """The same rows for orders of 2.5 of the venue's lots, counted in tenths of one."""
-        return replace(self, name=f"{self.name} in tenths of a lot", qty_lots=25, lot=lot)
+    def in_parts(self, lot: str, parts: int = 10) -> Feed:
+        """The same rows for orders of 2.5 of the venue's lots, counted in parts of one."""
+        return replace(self, name=f"{self.name} in parts of a lot", qty_lots=25 * parts // 10, lot=lot)
 
 
 CAPTURES = [
@@ -75,7 +75,14 @@ where the median print has 8.
 """
 SHORT = replace(LARGE_TICK, name="two minutes of large tick", minutes=2)
 WHOLE.append(LARGE_TICK)
-IN_TENTHS = [feed.in_tenths(lot) for feed, lot in zip(WHOLE, ("0.0001", "0.000001", "0.001", "0.1"), strict=True)]
+IN_PARTS = [
+    USDM_FEED.in_parts("0.0001"),
+    WHOLE[1].in_parts("0.000001"),
+    # In tenths one fill of prob_power:3 is all that is left of its order, and hftbacktest ends there (simulation.md 2).
+    WHOLE[2].in_parts("0.0001", 100),
+    LARGE_TICK.in_parts("0.1"),
+]
+"""Their orders are 2.5 of the venue's lots."""
 
 
 class Met(NamedTuple):

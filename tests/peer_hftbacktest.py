@@ -210,7 +210,9 @@ def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor 
     hbt: Any, out: Any, step: int, sent: Any, levels: int, h: int, g: int, qty: int, cap: float, lot: float
 ) -> int:
     position = 0
-    leaves = Dict.empty(types.int64, types.int64)
+    # By price, which is the order's id. hftbacktest forgets a cancel under way where it learns of a fill in part, and shows
+    # no such fill that it learns of together with the cancel's end: what is left, and whether one was sent, is kept here.
+    leaves, leaving = Dict.empty(types.int64, types.int64), Dict.empty(types.int64, types.boolean)
     # To the next multiple of the step, then on from there.
     if hbt.elapse(0) != 0:
         return 1
@@ -225,7 +227,7 @@ def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor 
                 continue
             rest = round(order.leaves_qty / lot)
             before = leaves.get(order.order_id, qty)
-            if order.status in (FILLED, PARTIALLY_FILLED) and rest < before:
+            if order.status in (FILLED, PARTIALLY_FILLED, CANCELED) and rest < before:
                 side = 1 if order.side == BUY else -1
                 out.append((order.exch_timestamp, hbt.current_timestamp, side, order.price_tick, before - rest))
                 position += side * (before - rest)
@@ -249,7 +251,9 @@ def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor 
             else:
                 wanted = sells > 0 and ask0 <= order.price_tick <= ask0 + (sells - 1) * g
                 wanted = wanted and (order.price_tick - ask0) % g == 0
-            if not wanted and order.status in (NEW, PARTIALLY_FILLED) and order.req == NONE:
+            known = order.status in (NEW, PARTIALLY_FILLED) and order.req == NONE
+            if known and not wanted and not leaving[order.price_tick]:
+                leaving[order.price_tick] = True
                 sent.append((hbt.current_timestamp, 0, order.price_tick))
                 code = hbt.cancel(0, order.order_id, False)
                 if code != 0:
@@ -258,6 +262,7 @@ def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor 
             px = bid0 - n * g
             if px > 0 and px not in orders:
                 leaves[px] = qty
+                leaving[px] = False
                 sent.append((hbt.current_timestamp, 1, px))
                 code = hbt.submit_buy_order(0, px, px * depth.tick_size, qty * lot, GTX, LIMIT, False)
                 if code != 0:
@@ -266,6 +271,7 @@ def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor 
             px = ask0 + n * g
             if px not in orders:
                 leaves[px] = qty
+                leaving[px] = False
                 sent.append((hbt.current_timestamp, -1, px))
                 code = hbt.submit_sell_order(0, px, px * depth.tick_size, qty * lot, GTX, LIMIT, False)
                 if code != 0:

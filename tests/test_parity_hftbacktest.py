@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 from parity_rows import (  # noqa: E402
     CAPTURES,
-    IN_TENTHS,
+    IN_PARTS,
     QUEUES,
     SHORT,
     SIX_MODELS,
@@ -47,7 +47,7 @@ def test_a_large_tick_fills_alike(feeds: Any, queue: str) -> None:
 
 
 def test_a_large_tick_fills_alike_in_part(feeds: Any) -> None:
-    rows = feeds(SHORT.in_tenths("0.1"))
+    rows = feeds(SHORT.in_parts("0.1"))
     met = rows.compare(rows.case("prob_log", 20, "partial"))
     assert met.fills > 5
     assert met.parts > 0
@@ -71,7 +71,7 @@ def test_requests_that_arrive_with_a_row_are_alike(feeds: Any, feed: Feed) -> No
 
 
 def test_partial_fills_are_alike(feeds: Any) -> None:
-    rows = feeds(IN_TENTHS[0])
+    rows = feeds(IN_PARTS[0])
     met = rows.compare(rows.case("risk_averse", 20, "partial"))
     assert met.fills > 500
     assert met.parts > 5
