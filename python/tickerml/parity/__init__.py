@@ -6,13 +6,10 @@ far they part, and where first, says how much of a result is the model's.
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
