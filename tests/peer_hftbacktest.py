@@ -210,8 +210,8 @@ def _grid(  # noqa: PLR0912, PLR0915, PLR0917 - numba takes neither records nor 
     hbt: Any, out: Any, step: int, sent: Any, levels: int, h: int, g: int, qty: int, cap: float, lot: float
 ) -> int:
     position = 0
-    # By price, which is the order's id. hftbacktest forgets a cancel under way where it learns of a fill in part, and shows
-    # no such fill that it learns of together with the cancel's end: what is left, and whether one was sent, is kept here.
+    # By price, which is the order's id. hftbacktest forgets a cancel under way where it learns of a fill in part, and
+    # shows no such fill that it learns of together with the cancel's end: both are kept here instead.
     leaves, leaving = Dict.empty(types.int64, types.int64), Dict.empty(types.int64, types.boolean)
     # To the next multiple of the step, then on from there.
     if hbt.elapse(0) != 0:
