@@ -18,7 +18,7 @@ WANTS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.
 # pyo3 looks for an interpreter: always the same one, or cargo would build it again for each.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
-.PHONY: help build dev run test test-rust test-python lint format bench soak clean
+.PHONY: help build dev run test test-rust test-python lint format bench bench-peer soak clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
 
@@ -51,6 +51,9 @@ format: dev  ## put Rust and Python into the one format
 bench: dev  ## speed and memory of each stage; writes target/bench.json; never a timed test
 	$(CARGO) bench --workspace --exclude tickerml-py --bench '*'
 	$(if $(wildcard benches/bench_pipeline.py),$(BIN)/python benches/bench_pipeline.py)
+
+bench-peer: dev  ## speed and memory beside hftbacktest, over the same rows; writes target/bench_peer.json
+	$(BIN)/python benches/bench_peer.py
 
 soak: dev  ## long: KILLS=200 kills of a run, SEEDS=2000 seeds of faults in virtual time from FIRST=1 on
 	TICKERML_SOAK_FIRST=$(FIRST) TICKERML_SOAK_SEEDS=$(SEEDS) $(CARGO) test --release -p tickerml-venue --test seeds -- --nocapture

@@ -17,11 +17,6 @@ __all__ = ["Done", "Ladder", "run"]
 
 STEP_NS = 100_000_000
 WAY_NS = 10_000_000
-MODELS: dict[str, Any] = {
-    "risk_averse": lambda asset, _: asset.risk_adverse_queue_model(),
-    "prob_log": lambda asset, _: asset.log_prob_queue_model(),
-    "prob_power3": lambda asset, n: asset.power_prob_queue_model3(n),
-}
 
 
 @dataclass(frozen=True)
@@ -44,20 +39,18 @@ class Done(NamedTuple):
     orders: int
 
 
-def run(  # noqa: PLR0917 - what a run needs
+def run(
     rows: npt.NDArray[Any],
     ladder: Ladder,
     tick: float,
     lot: float,
     bounds: tuple[float, float],
-    queue: str = "risk_averse",
 ) -> Done:
     """One run without partial fills over rows of 64 bytes, with a vector of the prices within `bounds`."""
     begin = time.thread_time()
     asset = BacktestAsset().data(rows).linear_asset(1.0).tick_size(tick).lot_size(lot)
     asset = asset.constant_order_latency(WAY_NS, WAY_NS).no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0)
-    family, _, exponent = queue.partition(":")
-    asset = MODELS[family](asset, float(exponent or 0)).roi_lb(bounds[0]).roi_ub(bounds[1])
+    asset = asset.risk_adverse_queue_model().roi_lb(bounds[0]).roi_ub(bounds[1])
     hbt = ROIVectorMarketDepthBacktest([asset])
     code, orders = _grid(
         hbt, STEP_NS, ladder.levels, ladder.half_spread_ticks, ladder.interval_ticks, ladder.qty_lots,
