@@ -78,9 +78,10 @@ WHOLE.append(LARGE_TICK)
 IN_PARTS = [
     USDM_FEED.in_parts("0.0001"),
     WHOLE[1].in_parts("0.000001"),
-    # In tenths one fill of prob_power:3 is all that is left of its order, and hftbacktest ends there (simulation.md 2).
+    # In tenths a model's estimate may fill exactly what is left of an order, and hftbacktest ends there with code 14
+    # (simulation.md 2): it does with prob_power:3 on the first, at hour 10.7, and with prob_power2:3 on the second.
     WHOLE[2].in_parts("0.0001", 100),
-    LARGE_TICK.in_parts("0.1"),
+    LARGE_TICK.in_parts("0.01", 100),
 ]
 """Their orders are 2.5 of the venue's lots."""
 
