@@ -52,7 +52,7 @@ def parts(rows: int, seed: int) -> Iterator[Columns]:
         book[middle - away], book[middle + away] = -100 - 7 * away % 300, 100 + 11 * away % 300
     yield _snapshot(book, middle)
     touch = np.array([middle - 1, middle + 1])
-    given, n = 0, 0
+    given, n, last_ns = 0, 0, FIRST_NS + BASE_NS
     while given < rows:
         chance = np_random.integers(0, 1 << 62, (PART_MESSAGES, ROWS + 1))
         room = np.zeros((PART_MESSAGES * (ROWS + 1), 5), np.int64)
@@ -60,7 +60,8 @@ def parts(rows: int, seed: int) -> Iterator[Columns]:
         made = room[:count]
         slow = np.minimum(np_random.exponential(SLOW_NS, PART_MESSAGES), 50 * SLOW_NS).astype(np.int64)
         event = FIRST_NS + (n + 1 + np.arange(PART_MESSAGES)) * MESSAGE_NS
-        recv = np.maximum.accumulate(event + BASE_NS + np.where(slow % 16 == 0, 0, slow))
+        recv = np.maximum.accumulate(np.maximum(event + BASE_NS + np.where(slow % 16 == 0, 0, slow), last_ns))
+        last_ns = int(recv[-1])
         message = made[:, 0]
         yield {
             "pos": 2 + 2 * n + made[:, 4],

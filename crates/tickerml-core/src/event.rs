@@ -31,6 +31,7 @@ pub enum RowKind {
 
 impl RowKind {
     /// The kind with this number.
+    #[inline]
     pub const fn from_u8(n: u8) -> Option<RowKind> {
         Some(match n {
             1 => RowKind::Bid,

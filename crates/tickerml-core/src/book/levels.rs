@@ -14,6 +14,8 @@ const SPAN_MIN: i64 = 1 << 18;
 const SPAN_MAX: i64 = 1 << 30;
 /// Places of an empty table.
 const PLACES_MIN: usize = 1 << 10;
+/// Prices whose places lie side by side, as a power of two: two cache lines.
+const BLOCK_BITS: u32 = 3;
 /// Marks a free place.
 const FREE: i64 = i64::MIN;
 
@@ -129,8 +131,10 @@ impl Levels {
     #[inline]
     fn place(&self, key: i64) -> usize {
         let mask = self.places.len() - 1;
-        // Fibonacci hashing: the high bits of the product are well mixed.
-        let mut at = ((key as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & mask;
+        // Fibonacci hashing: the high bits of the product are well mixed. Neighbouring prices change together, so a block of
+        // them stays together and shares its cache lines.
+        let block = ((key >> BLOCK_BITS) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let mut at = ((block << BLOCK_BITS) | (key as u64 & ((1 << BLOCK_BITS) - 1))) as usize & mask;
         while self.places[at].key != key && self.places[at].key != FREE {
             at = (at + 1) & mask;
         }

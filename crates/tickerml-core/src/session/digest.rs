@@ -1,5 +1,6 @@
 //! The rolling digest: what was seen, decided and filled at every step, chained (rules.md 5).
 use super::view::View;
+use crate::feature::DEPTH;
 use crate::sim::{Report, Request};
 use sha2::{Digest as _, Sha256};
 
@@ -33,9 +34,10 @@ impl Digest {
         self.u64(view.seen.len() as u64);
         for seen in &view.seen {
             self.step.push(seen.state as u8);
-            for &(px, qty) in seen.top.as_flattened() {
-                self.i64(px);
-                self.i64(qty);
+            for side in &seen.top {
+                self.i64s::<{ 2 * DEPTH }>(std::array::from_fn(
+                    |n| if n % 2 == 0 { side[n / 2].0 } else { side[n / 2].1 },
+                ));
             }
             for &feature in &seen.features {
                 self.f64(feature);
@@ -46,13 +48,8 @@ impl Digest {
         self.u64(view.orders.len() as u64);
         for order in &view.orders {
             self.u64(order.id);
-            self.i64(order.px);
-            self.i64(order.qty);
-            self.i64(order.leaves);
-            self.i64(order.ahead_known());
             let (late, early) = order.shadows_known();
-            self.i64(late);
-            self.i64(early);
+            self.i64s([order.px, order.qty, order.leaves, order.ahead_known(), late, early]);
             self.step.push(order.known as u8);
         }
         self.u64(view.reports.len() as u64);
@@ -144,12 +141,20 @@ impl Digest {
         }
     }
 
+    #[inline]
     fn u64(&mut self, value: u64) {
-        self.step.extend(value.to_le_bytes());
+        self.step.extend_from_slice(&value.to_le_bytes());
     }
 
+    #[inline]
     fn i64(&mut self, value: i64) {
-        self.step.extend(value.to_le_bytes());
+        self.step.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Several in one go: a step has a hundred of them.
+    #[inline]
+    fn i64s<const N: usize>(&mut self, values: [i64; N]) {
+        self.step.extend_from_slice(values.map(i64::to_le_bytes).as_flattened());
     }
 
     fn f64(&mut self, value: f64) {
