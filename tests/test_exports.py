@@ -159,7 +159,7 @@ def test_text_that_cannot_be_written_is_told_with_its_name_and_replaces_nothing(
     book = Path(before["files"][0])
     book.unlink()
     book.mkdir()
-    with pytest.raises(TickerError, match=f"{book}: cannot be written: Is a directory"):
+    with pytest.raises(TickerError, match=f"{book}: is a folder"):
         text.export_tardis(files, tmp_path / "out")
     assert sorted((tmp_path / "out").iterdir()) == sorted(made)
 

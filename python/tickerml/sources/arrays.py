@@ -28,10 +28,15 @@ def read_array(path: Path) -> npt.NDArray[Any]:
     """
     import numpy as np
 
-    names = None
     try:
         # Opened here: where numpy opens a file that proves bad, it leaves it open.
-        with path.open("rb") as file:
+        file = path.open("rb")
+    except OSError as error:
+        kind = NotFoundError if isinstance(error, FileNotFoundError) else TickerError
+        raise kind(f"{path}: cannot be read: {error.strerror}") from error
+    names = None
+    try:
+        with file:
             if file.read(6).startswith(MAGICS):
                 file.seek(0)
                 found = np.load(file, allow_pickle=False)
@@ -43,9 +48,6 @@ def read_array(path: Path) -> npt.NDArray[Any]:
                     return rows
     # Zip, zlib, tokenize and numpy each raise their own, MemoryError included, over bytes that are not what they claim.
     except Exception as error:
-        if isinstance(error, OSError) and error.errno:
-            kind = NotFoundError if isinstance(error, FileNotFoundError) else TickerError
-            raise kind(f"{path}: cannot be read: {error.strerror}") from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UnsoundDataError(f"{path}: cannot be read: {reason}; write it again, by numpy.savez") from error
     if names is None:
