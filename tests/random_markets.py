@@ -202,7 +202,9 @@ class Maker:
         self.gap_since = None
         levels = [(side, px, qty, Flag.SNAPSHOT) for side, book in self.books.items() for px, qty in book.items()]
         clears = [(Row.CLEAR, 0, 0, Flag.SNAPSHOT), (Row.CLEAR, 0, 0, Flag.SNAPSHOT | Flag.ASK_SIDE)]
-        stamp = None if self.draw.chance(0.3) else self.x - self.offset
+        # A buffered diff that straddles the snapshot is older than it.
+        younger = self.draw.whole(1, 4) * MS if self.draw.chance(0.3) else 0
+        stamp = None if self.draw.chance(0.3) else self.x - self.offset + younger
         group = [self.message(stamp, clears + levels)]
         for _ in range(self.draw.whole(0, 2)):
             rows = self.changes()

@@ -10,8 +10,9 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
 * An input that ends goes on for what is under way, at most 60 s, and shows no boundary that has nothing later; fills
   and rejects that waited for it are shown in a view of their own.
 * Of one venue time rows come before requests, rows as they arrived (section 2). A row without a stamp acts at its
-  arrival less the base latency. A change of the book's state acts at the latest venue time of the depth stream. It and
-  snapshots release nothing and are never late.
+  arrival less the base latency. A diff acts no earlier than the snapshot before it, a change of the book's state
+  at the latest venue time of either, and no earlier than the change before. It and snapshots release nothing and are
+  never late.
 * The watermark is what has been released before a row arrives; only rows of the two streams are late.
 * Quantities taken from the book are rounded against us: what is missing up, what is left down to whole lots; after 20
   half-lives nothing is missing. One level has one consumed quantity, brought to the present before more is added.
@@ -79,6 +80,7 @@ class Reference(Venue):
         self.now = 0
         self.late_rows = self.position = self.cash_e18 = self.base_fees_e18 = 0
         self.state = 0
+        self.snapshot_at = self.state_at = -NEVER
         self.rates: Counter[tuple[int, int]] = Counter()
 
     def run(self, messages: Iterable[Message], decide: Decide) -> None:
@@ -221,9 +223,13 @@ class Reference(Venue):
         unstamped = message.ts_recv_ns - self.base_latency
         at = unstamped if message.ts_event_ns is None else message.ts_event_ns + self.offset
         if kind == Row.STATE:
-            at = unstamped if self.heard["depth"] == -NEVER else self.heard["depth"]
-        elif kind != Row.CLEAR:
+            book_at = max(self.heard["depth"], self.snapshot_at)
+            self.state_at = at = max(unstamped if book_at == -NEVER else book_at, self.state_at)
+        elif kind == Row.CLEAR:
+            self.snapshot_at = max(self.snapshot_at, at)
+        else:
             stream = "depth" if kind in (Row.BID, Row.ASK) else "trade"
+            at = max(at, self.snapshot_at) if stream == "depth" else at
             self.heard[stream] = max(self.heard[stream], at)
             if message.ts_event_ns is not None and (stream == "trade" or self.state in (LIVE, STALE)):
                 self.ways.heard = self.now - at

@@ -10,6 +10,7 @@
 //! the desk is our side of the counter.
 mod amend;
 mod clock;
+mod course;
 mod desk;
 mod fee;
 mod funding;
@@ -49,12 +50,13 @@ use crate::event::{BookState, Message, Row, RowKind};
 use crate::event_set::EventSet;
 use crate::market::{Line, Visitor};
 use crate::units::UNDEF_TS_NS;
+use course::Course;
 use desk::{Desk, news};
 use funding::Plan;
 use rate::Rates;
 use serde::{Deserialize, Serialize};
 use sorted::{Sorted, clock_offset_ns};
-use stand::{Stand, VenueRows, is_snapshot};
+use stand::{Stand, VenueRows};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use timeline::{Stream, Timeline};
@@ -84,6 +86,7 @@ struct Venue {
     stand: Stand,
     timeline: Timeline,
     clock: Clock,
+    course: Course,
 }
 
 impl Sim {
@@ -180,6 +183,7 @@ impl Sim {
         for venue in &mut self.places {
             venue.stand.restart();
             venue.timeline.clear();
+            venue.course = Course::START;
         }
         let mut reports = self.desk.reports.clear();
         for report in &mut reports {
@@ -204,6 +208,7 @@ impl Sim {
                 stand: Stand::new(n as u16),
                 timeline: Timeline::new(),
                 clock: Clock::new(rules.clock, rules.base_latency_ns),
+                course: Course::START,
             });
         }
         &mut self.places[usize::from(instrument)]
@@ -252,8 +257,7 @@ impl Visitor for Sim {
         }
         let looks_ahead = self.ahead.is_some();
         let venue = self.at(message.instrument);
-        let depth_ns = venue.timeline.depth_ns();
-        let place = place_in_time(message, rows[0], &mut venue.clock, depth_ns, base_latency_ns);
+        let place = venue.course.place(message, rows[0], &mut venue.clock, base_latency_ns);
         if let Some((at_ns, Some(stream))) = place
             && message.ts_event_ns != UNDEF_TS_NS
             // Diffs that waited for a snapshot say nothing about the line.
@@ -297,14 +301,10 @@ impl Venue {
 
 /// A whole input in venue time, with a clock for each instrument.
 fn in_venue_time(set: Arc<EventSet>, mut clocks: Vec<Clock>, base_latency_ns: i64) -> Sorted {
-    let mut depth_ns = vec![i64::MIN; clocks.len()];
+    let mut courses = vec![Course::START; clocks.len()];
     Sorted::new(set, |message, row| {
         let n = usize::from(message.instrument);
-        let (at_ns, stream) = place_in_time(message, row, &mut clocks[n], depth_ns[n], base_latency_ns)?;
-        if stream == Some(Stream::Depth) {
-            depth_ns[n] = depth_ns[n].max(at_ns);
-        }
-        Some(at_ns)
+        courses[n].place(message, row, &mut clocks[n], base_latency_ns).map(|(at_ns, _)| at_ns)
     })
 }
 
@@ -313,37 +313,4 @@ fn arrived(report: &mut Report, ts_ns: i64) {
     if let Some(fill) = &mut report.fill {
         fill.ts_recv_ns = ts_ns;
     }
-}
-
-/// The corrected venue time at which a message acts, and the stream that it moves on; none where no venue is concerned.
-#[inline]
-fn place_in_time(
-    message: &Message,
-    first: Row,
-    clock: &mut Clock,
-    depth_ns: i64,
-    base_latency_ns: i64,
-) -> Option<(i64, Option<Stream>)> {
-    let stream = match first.kind() {
-        RowKind::Bid | RowKind::Ask => Stream::Depth,
-        RowKind::BuyTrade | RowKind::SellTrade => Stream::Trade,
-        // Snapshots and changes of state: behind the diffs before them.
-        RowKind::Clear | RowKind::State => {
-            let unknown = message.ts_event_ns == UNDEF_TS_NS;
-            let at_ns = match first.kind() {
-                RowKind::Clear if unknown => message.ts_recv_ns.saturating_sub(base_latency_ns),
-                RowKind::Clear => clock.map(message.ts_event_ns),
-                _ if depth_ns == i64::MIN => message.ts_recv_ns.saturating_sub(base_latency_ns),
-                _ => depth_ns,
-            };
-            return Some((at_ns, None));
-        }
-        RowKind::Touch | RowKind::Mark | RowKind::Funding => return None,
-    };
-    debug_assert!(!is_snapshot(first), "a snapshot begins with its clears");
-    let at_ns = match message.ts_event_ns {
-        UNDEF_TS_NS => message.ts_recv_ns.saturating_sub(base_latency_ns),
-        event_ns => clock.correct(message.ts_recv_ns, event_ns),
-    };
-    Some((at_ns, Some(stream)))
 }

@@ -78,7 +78,10 @@ def _corrected(local: Array, event: Array, kind: Array, base_latency_ns: int) ->
     if not counted.any():
         raise UnsoundDataError("no depth or trade row with a venue time: there is no order to export")
     offset = (local[counted] - event[counted]).min() - base_latency_ns
-    return np.where(stamped, np.where(stamped, event, 0) + offset, local - base_latency_ns)
+    at = np.where(stamped, np.where(stamped, event, 0) + offset, local - base_latency_ns)
+    # A diff acts no earlier than the snapshot before it: the one that straddles it is older.
+    snapshot = np.maximum.accumulate(np.where(kind == CLEAR_ROW, at, UNDEF_I64))
+    return np.where(np.isin(kind, [BID_ROW, ASK_ROW]), np.maximum(at, snapshot), at)
 
 
 def _both_orders(rows: Array) -> Array:

@@ -72,11 +72,6 @@ impl Timeline {
         self.late_rows
     }
 
-    /// How far the depth stream has gone: where a change of the book's state takes its place.
-    pub const fn depth_ns(&self) -> i64 {
-        self.heard_ns[Stream::Depth as usize]
-    }
-
     /// Before a message arrives: what the streams and the time to reorder have released by then cannot be changed by it.
     #[inline]
     pub fn settle(&mut self, before_ns: i64) {
