@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from commands import import_capture, tickerml
+from commands import import_capture, run, tickerml
 from tickerml import execution
 from tickerml.errors import NotFoundError, TickerError
 from tickerml.sources.venue import record
@@ -89,3 +89,28 @@ def test_a_sweep_asks_for_its_place_first(tmp_path: Path) -> None:
         with pytest.raises(TickerError, match=what):
             check_place(path)
     assert names(tmp_path) == ["b.parquet"], "asking leaves nothing"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "export", "csv", "RUN", "-o"],
+        ["data", "export", "raw", "RUN", "-o"],
+        ["replay", "RUN", "--policy", "hold", "--fills"],
+        ["backtest", "RUN", "--policy", "hold", "--orders"],
+        ["markout", "RUN", "--fills", "none.csv", "-o"],
+        ["execution", "fit", "--law", "uniform", "--orders", "10", "-o"],
+        ["venue", "record", "--duration", "1s", "-o"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_nothing_is_written_among_the_recordings(words: list[str], tmp_path: Path) -> None:
+    """Neither over somebody else's tape, run or event file, nor beside them."""
+    name = import_capture(tmp_path)
+    (tmp_path / "demo" / "tapes").mkdir(parents=True)
+    taken = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for place in (min(taken), tmp_path / "demo" / "tapes" / "new.csv"):
+        done = run(tmp_path, *(name if word == "RUN" else word for word in words), str(place))
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "among the recordings" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == taken

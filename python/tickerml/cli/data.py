@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, common, globals_of, refuse_inputs
+from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, check_output, common, globals_of
 from tickerml.cli.output import bytes_text, emit, span_text
 from tickerml.errors import UnsoundDataError
 
@@ -192,7 +192,7 @@ def export(format_name: str, path: str, output: Path, instrument: str | None, ba
         raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
     output = _to_replace(output, folder=format_name == "tardis-csv")
     files = [] if format_name == "raw" else find_events((path,), data_dir)
-    refuse_inputs("-o", output, *(files or find_tape(path, data_dir).iterdir()))
+    check_output("-o", output, *(files or find_tape(path, data_dir).iterdir()))
     result: dict[str, Any]
     if format_name == "raw":
         from tickerml.sources.tapes import export_raw

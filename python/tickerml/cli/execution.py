@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tickerml.cli.options import I64_MAX, common, globals_of, refuse_inputs
+from tickerml.cli.options import I64_MAX, check_output, common, globals_of
 from tickerml.cli.output import emit
 
 __all__ = ["execution"]
@@ -100,7 +100,7 @@ def fit(
 
     if files and (law or regime or orders or seed is not None):
         raise click.UsageError("--law, --regime, --orders and --seed belong to the loopback venue, not to FILES")
-    refuse_inputs("-o", output, *files)
+    check_output("-o", output, *files)
     if files:
         curve = measured.fit_files(files)
     else:

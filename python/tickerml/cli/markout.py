@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerml.cli.options import SETTING, FiniteRange, common, globals_of, refuse_inputs
+from tickerml.cli.options import SETTING, FiniteRange, check_output, common, globals_of
 from tickerml.cli.output import emit
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def markout(
         check_ending(output)
     market = Market(sources, sets)
     if output is not None:
-        refuse_inputs("-o", output, *market.files, *([fills] if fills else []))
+        check_output("-o", output, *market.files, *([fills] if fills else []))
     rows = sorted(market.fills(fills), key=lambda row: (row.ts_event_ns, row.instrument))
     ratio = float(market.execution.toxic_ahead_ratio) if ratio is None else ratio
     names = sorted({row.instrument for row in rows})

@@ -24,9 +24,9 @@ __all__ = [
     "STEP",
     "FiniteRange",
     "Globals",
+    "check_output",
     "common",
     "globals_of",
-    "refuse_inputs",
 ]
 
 SECOND_SIGNAL = 130
@@ -79,13 +79,22 @@ def globals_of(context: click.Context | None = None) -> Globals:
     return found
 
 
-def refuse_inputs(option: str, path: Path, *inputs: Path) -> None:
-    """Refuses an output that is also read, by whatever name: writing it would leave neither.
+KEPT = frozenset({"tapes", "runs", "events"})
+"""Folders of the data folder that hold what was recorded."""
+
+
+def check_output(option: str, path: Path, *inputs: Path) -> None:
+    """Refuses an output that is also read, by whatever name, for writing it would leave neither; and one among the
+    recordings of the data folder.
 
     Raises
     ------
     click.UsageError
     """
+    found, data = path.resolve(), globals_of().data_dir().resolve()
+    # The demo's lie one folder further down.
+    if found.is_relative_to(data) and not KEPT.isdisjoint(found.relative_to(data).parts[:2]):
+        raise click.UsageError(f"{option} {path}: lies among the recordings of {data}; give another place")
     for given in inputs:
         if path.resolve() == given.resolve() or (path.exists() and given.exists() and path.samefile(given)):
             raise click.UsageError(f"{option} {path}: this file is an input; give another")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tickerml.cli.options import ROWS_FILE, SETTING, common, globals_of, refuse_inputs
+from tickerml.cli.options import ROWS_FILE, SETTING, check_output, common, globals_of
 from tickerml.cli.output import emit
 from tickerml.sources import BATCH_EVENTS
 
@@ -138,7 +138,7 @@ def backtest(
         from tickerml import sweep as sweeps
 
         output = output or sweeps.default_output(sweep)
-        refuse_inputs("-o", output, sweep, *files)
+        check_output("-o", output, sweep, *files)
         if output.resolve().is_relative_to(given.data_dir().resolve()):
             raise click.UsageError(f"{output}: a backtest writes nothing under the data folder; say where with -o FILE")
         asked = sweeps.Asked(sweep, output, policy, profile, sets, fixed, batch_events, workers, allow_insample)
@@ -172,7 +172,7 @@ def _outputs(fills: Path | None, orders: Path | None, *inputs: Path) -> "Outputs
     for option, path in (("--fills", fills), ("--orders", orders)):
         if path is None:
             continue
-        refuse_inputs(option, path, *inputs)
+        check_output(option, path, *inputs)
         if other := taken.get(path.resolve()):
             raise click.UsageError(f"{option} {path}: this file is that of {other} already; give another")
         taken[path.resolve()] = option

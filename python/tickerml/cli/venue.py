@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tickerml.cli.options import DURATION, I64_MAX, INSTRUMENT, FiniteRange, common, globals_of
+from tickerml.cli.options import DURATION, I64_MAX, INSTRUMENT, FiniteRange, check_output, common, globals_of
 from tickerml.cli.output import emit
 
 __all__ = ["venue"]
@@ -70,6 +70,7 @@ def record(*, market: Path | None, instrument: str | None, duration: float, seed
     from tickerml.sources.venue import market_config
     from tickerml.sources.venue import record as record_market
 
+    check_output("-o", out, *([market] if market else []))
     config = market_config(market, (), None, speed=None, seed=seed)
     done = record_market(config, market, instrument, duration_s=duration, out=out)
     emit(done, lambda: f"{done['frames']} frames, {done['bytes']} bytes in {out}")
