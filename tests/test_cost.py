@@ -118,15 +118,18 @@ class Oracle:
         self.live_at, self.steps = None, []
         offset = int(market.settings["clock"].removeprefix("fixed:"))
         base = int(market.settings["base_latency_ms"] * MS)
-        depth = -(2**63)
+        depth = snapshot = state = none = -(2**63)
         for message in market.messages:
             kind = message.rows[0][0]
             at = message.ts_recv_ns - base if message.ts_event_ns is None else message.ts_event_ns + offset
             if kind == Row.STATE:
-                at = depth if depth > -(2**63) else at
+                state = at = max(max(depth, snapshot) if max(depth, snapshot) > none else at, state)
             elif kind == Row.TOUCH:
                 continue
+            elif kind == Row.CLEAR:
+                snapshot = max(snapshot, at)
             elif kind in (Row.BID, Row.ASK):
+                at = max(at, snapshot)
                 depth = max(depth, at)
             self.steps.append((at, message))
         self.steps.sort(key=lambda step: step[0])

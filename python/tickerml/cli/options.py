@@ -91,13 +91,13 @@ def check_output(option: str, path: Path, *inputs: Path) -> None:
     ------
     click.UsageError
     """
+    for given in inputs:
+        if path.resolve() == given.resolve() or (path.exists() and given.exists() and path.samefile(given)):
+            raise click.UsageError(f"{option} {path}: this file is an input; give another")
     found, data = path.resolve(), globals_of().data_dir().resolve()
     # The demo's lie one folder further down.
     if found.is_relative_to(data) and not KEPT.isdisjoint(found.relative_to(data).parts[:2]):
         raise click.UsageError(f"{option} {path}: lies among the recordings of {data}; give another place")
-    for given in inputs:
-        if path.resolve() == given.resolve() or (path.exists() and given.exists() and path.samefile(given)):
-            raise click.UsageError(f"{option} {path}: this file is an input; give another")
 
 
 def common(function: F) -> F:
