@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from peer_feed import USDM, Feed, recording, synthetic, tickerml
 from peer_grid import Done
+from table import show
 from tickerml import _native
 from tickerml.config.build import settings_json
 
@@ -57,7 +56,8 @@ def main() -> None:
         else:
             print(f"no recording at {USDM}, left out", file=sys.stderr)
         rows += synthetic_rows(data, given.rows, max(given.rounds // 3, 1))
-    show(rows)
+    how = f"Medians of interleaved rounds; TickerML {_native.CODE_VERSION} ({_native.BUILD_PROFILE})"
+    show("bench_peer.json", how, ("what", "measured", "bar", "goal", "with"), rows)
 
 
 def real_rows(feed: Feed, rounds: int) -> list[Row]:
@@ -170,19 +170,6 @@ def peak(who: str, data: Path) -> float:
     words = [sys.executable, str(Path(__file__).with_name("peer_peak.py")), who, str(data)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1]) * 1024
-
-
-def show(rows: list[Row]) -> None:
-    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
-    build = f"{_native.CODE_VERSION} ({_native.BUILD_PROFILE})"
-    print(f"\nMedians of interleaved rounds; {machine}; TickerML {build}; load {os.getloadavg()[0]:.1f}\n")
-    print("| what | measured | bar | goal | with |\n|---|---|---|---|---|")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    target = ROOT / "target" / "bench_peer.json"
-    target.parent.mkdir(exist_ok=True)
-    kept = [dict(zip(("what", "measured", "bar", "goal", "with"), row, strict=True)) for row in rows]
-    target.write_text(json.dumps({"machine": machine, "build": build, "rows": kept}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

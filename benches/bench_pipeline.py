@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import re
 import resource
 import select
@@ -21,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from table import show
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = Path(os.environ.get("TICKERML_RECORDINGS", ROOT.parent / "shared" / "data"))
@@ -52,7 +53,7 @@ def main() -> None:
         rows += [row for name, done in runs.items() for row in file_rows(name, done)]
         rows += engine_rows(data, runs)
     rows += memory_rows()
-    show(rows)
+    show("bench.json", f"Medians of {ROUNDS} interleaved rounds", ("what", "measured", "bar", "goal"), rows)
 
 
 def command(data: Path, *arguments: str) -> dict[str, Any]:
@@ -265,18 +266,6 @@ def wheel_mb() -> float:
         build = [maturin, "build", "--release", "--locked", "--out", folder]
         subprocess.run(build, capture_output=True, text=True, timeout=900, cwd=ROOT, check=True)
         return next(Path(folder).glob("*.whl")).stat().st_size / 1e6
-
-
-def show(rows: list[Row]) -> None:
-    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}"
-    print(f"\nMedians of {ROUNDS} interleaved rounds; {machine}; load {os.getloadavg()[0]:.1f}\n")
-    print("| what | measured | bar | goal |\n|---|---|---|---|")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    target = ROOT / "target" / "bench.json"
-    target.parent.mkdir(exist_ok=True)
-    kept = [dict(zip(("what", "measured", "bar", "goal"), row, strict=True)) for row in rows]
-    target.write_text(json.dumps({"machine": machine, "rows": kept}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

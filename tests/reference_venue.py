@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -39,7 +40,7 @@ class Order:
     traded: float = 0.0
 
 
-class Venue:
+class Venue(ABC):
     """One instrument: the book that is displayed, what we took of it, and our orders there."""
 
     def __init__(self, instrument: dict[str, Any], settings: dict[str, Any]) -> None:
@@ -59,9 +60,9 @@ class Venue:
         self.at = self.held = 0
         self.last = (0, 0)
 
+    @abstractmethod
     def _report(self, o: Order, kind: str, reason: str, pos: int, **more: Any) -> None:
         """Sends a report on its way."""
-        raise NotImplementedError
 
     def _message(self, message: Message) -> None:
         kind, px, *_ = message.rows[0]

@@ -252,12 +252,12 @@ def test_what_was_finished_is_kept(what: str, code: int, said: str, loaded: tupl
 
 
 HANG_UP = """
-import os, signal, time
+import os, signal
 from tickerml.pool import spread
 def work(n, tell):
     if n == 1:
         os.killpg(0, signal.SIGHUP)
-    time.sleep(60 * n)
+        signal.pause()  # until the parent ends it
     return n
 done = spread(work, 3, 1, what="things", quiet=True)
 print(done)
