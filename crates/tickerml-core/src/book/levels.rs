@@ -1,39 +1,37 @@
 //! One side of a book: quantity by key, and the keys in order. The best level is the greatest key.
 //!
-//! Quantities stand in an open-addressed table (one multiplication, one cache line); order comes from [`Tree`], a window of
-//! bits over the prices. A deleted level keeps its place in the table with quantity 0, since prices come back; the table is
-//! rebuilt when half full. Keys outside the widest window, which no real instrument has near its touch, go to a sorted map.
-//! The table is never iterated in its own order.
+//! Quantities stand in pages of 64 neighbouring keys, found by one table: prices that change together lie together, and no key
+//! is hashed or compared. Order comes from [`Tree`], a window of bits over the prices; a word of its lowest layer is a page.
+//! Keys outside the widest window, which no real instrument has near its touch, go to a sorted map.
 use super::tree::Tree;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// Window of a side when its first level comes, in price steps.
 const SPAN_MIN: i64 = 1 << 18;
-/// Widest window: 2^30 steps are 10.7 million dollars at a cent; 128 MiB of address space, committed only where levels lie.
+/// Widest window: 2^30 steps are 10.7 million dollars at a cent; 192 MiB of address space, committed only where levels lie.
 const SPAN_MAX: i64 = 1 << 30;
-/// Places of an empty table.
-const PLACES_MIN: usize = 1 << 10;
-/// Prices whose places lie side by side, as a power of two: two cache lines.
-const BLOCK_BITS: u32 = 3;
-/// Marks a free place.
-const FREE: i64 = i64::MIN;
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    key: i64,
-    qty: i64,
-}
+/// Keys of a page: those of a word of [`Tree`].
+const PAGE: usize = 64;
+/// The page of keys without one. It is never written, so that reading needs no question.
+const NO_PAGE: u32 = 0;
+/// Below every key.
+const NO_KEY: i64 = i64::MIN;
 
 /// Levels of one side.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Levels {
-    places: Vec<Place>,
-    used: usize,
+    /// The page of each word of the window.
+    pages: Vec<u32>,
+    /// Quantities, page by page; 0 where there is no level.
+    qtys: Vec<i64>,
+    /// Pages that hold no level any more.
+    free: Vec<u32>,
     live: usize,
     tree: Tree,
     far: BTreeMap<i64, i64>,
-    best: Option<i64>,
+    /// [`NO_KEY`] without any.
+    best: i64,
 }
 
 impl Levels {
@@ -43,21 +41,24 @@ impl Levels {
         if !self.tree.covers(key) && !self.widen(key) {
             return self.set_far(key, qty);
         }
-        let at = self.place(key);
-        let place = &mut self.places[at];
-        let before = place.qty;
-        if place.key == FREE {
+        let at = self.tree.place(key);
+        let mut page = self.pages[at / PAGE];
+        if page == NO_PAGE {
             if qty == 0 {
                 return 0;
             }
-            place.key = key;
-            self.used += 1;
+            page = self.open_page(at / PAGE);
         }
-        place.qty = qty;
-        if before == 0 && qty != 0 {
-            self.added(key);
-        } else if before != 0 && qty == 0 {
-            self.removed(key);
+        let before = std::mem::replace(&mut self.qtys[page as usize * PAGE + at % PAGE], qty);
+        // Whether a level comes or goes is anyone's guess, so nothing here branches on it.
+        let (was, is) = (before != 0, qty != 0);
+        self.live = self.live + usize::from(is) - usize::from(was);
+        if self.tree.put(at, is) {
+            self.free.push(page);
+            self.pages[at / PAGE] = NO_PAGE;
+        }
+        if key >= self.best {
+            self.touched(key, is);
         }
         before
     }
@@ -68,14 +69,14 @@ impl Levels {
         if !self.tree.covers(key) {
             return self.far.get(&key).copied().unwrap_or(0);
         }
-        let place = self.places[self.place(key)];
-        if place.key == FREE { 0 } else { place.qty }
+        let at = self.tree.place(key);
+        self.qtys[self.pages[at / PAGE] as usize * PAGE + at % PAGE]
     }
 
     /// The greatest key.
     #[inline]
-    pub const fn best(&self) -> Option<i64> {
-        self.best
+    pub fn best(&self) -> Option<i64> {
+        (self.best != NO_KEY).then_some(self.best)
     }
 
     /// Number of levels.
@@ -85,36 +86,40 @@ impl Levels {
 
     /// Levels from the best on, as (key, quantity).
     pub fn descending(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
-        std::iter::successors(self.best, |&key| self.below(key)).map(|key| (key, self.get(key)))
+        std::iter::successors(self.best(), |&key| self.below(key)).map(|key| (key, self.get(key)))
     }
 
     /// Deletes every level.
     pub fn clear(&mut self) {
-        self.places.fill(Place { key: FREE, qty: 0 });
-        self.tree.clear();
+        while let Some(key) = self.tree.last() {
+            let at = self.tree.place(key);
+            self.pages[at / PAGE] = NO_PAGE;
+            self.tree.put(at, false);
+        }
+        self.qtys.truncate(PAGE);
+        self.free.clear();
         self.far.clear();
-        (self.used, self.live, self.best) = (0, 0, None);
+        (self.live, self.best) = (0, NO_KEY);
     }
 
-    #[inline]
-    fn added(&mut self, key: i64) {
-        self.live += 1;
-        self.tree.insert(key);
-        if self.best.is_none_or(|best| key > best) {
-            self.best = Some(key);
-        }
-        if self.used * 2 > self.places.len() {
-            self.rebuild();
+    /// A key at or above the best was set.
+    fn touched(&mut self, key: i64, is: bool) {
+        if is {
+            self.best = key;
+        } else if key == self.best {
+            self.best = self.below(key).unwrap_or(NO_KEY);
         }
     }
 
-    #[inline]
-    fn removed(&mut self, key: i64) {
-        self.live -= 1;
-        self.tree.remove(key);
-        if self.best == Some(key) {
-            self.best = self.below(key);
-        }
+    /// A page without levels, for a word of the window that has none.
+    #[cold]
+    fn open_page(&mut self, word: usize) -> u32 {
+        let page = self.free.pop().unwrap_or_else(|| {
+            self.qtys.resize(self.qtys.len() + PAGE, 0);
+            (self.qtys.len() / PAGE - 1) as u32
+        });
+        self.pages[word] = page;
+        page
     }
 
     /// The greatest key strictly below `key`.
@@ -127,26 +132,15 @@ impl Levels {
         near.max(self.far.range(..key).next_back().map(|(&k, _)| k))
     }
 
-    /// Where `key` is, or the free place where it would go.
-    #[inline]
-    fn place(&self, key: i64) -> usize {
-        let mask = self.places.len() - 1;
-        // Fibonacci hashing: the high bits of the product are well mixed. Neighbouring prices change together, so a block of
-        // them stays together and shares its cache lines.
-        let block = ((key >> BLOCK_BITS) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let mut at = ((block << BLOCK_BITS) | (key as u64 & ((1 << BLOCK_BITS) - 1))) as usize & mask;
-        while self.places[at].key != key && self.places[at].key != FREE {
-            at = (at + 1) & mask;
-        }
-        at
-    }
-
     #[cold]
     fn set_far(&mut self, key: i64, qty: i64) -> i64 {
         let before = if qty == 0 { self.far.remove(&key) } else { self.far.insert(key, qty) };
-        let tree_best = self.tree.below(self.tree.window().end);
-        self.best = tree_best.max(self.far.last_key_value().map(|(&k, _)| k));
+        self.best = self.tree.last().unwrap_or(NO_KEY).max(self.far_best());
         before.unwrap_or(0)
+    }
+
+    fn far_best(&self) -> i64 {
+        self.far.last_key_value().map_or(NO_KEY, |(&key, _)| key)
     }
 
     /// Makes the window cover `key`; false where that would be too wide.
@@ -160,15 +154,14 @@ impl Levels {
         let span = ((high - low) * 2).clamp(SPAN_MIN, SPAN_MAX);
         // Room on both sides, none on one where that would leave the other out.
         let base = low - (span - (high - low)) / 2;
-        let levels: Vec<_> = self.descending().collect();
+        let levels: Vec<_> = self.descending().filter(|(key, _)| self.tree.covers(*key)).collect();
         self.tree = Tree::new(base, span);
-        for (key, _) in levels {
-            if self.tree.covers(key) && !self.far.contains_key(&key) {
-                self.tree.insert(key);
-            }
-        }
-        if self.places.is_empty() {
-            self.places = vec![Place { key: FREE, qty: 0 }; PLACES_MIN];
+        self.pages = vec![NO_PAGE; self.tree.words()];
+        self.qtys = vec![0; PAGE];
+        self.free.clear();
+        (self.live, self.best) = (0, self.far_best());
+        for (key, qty) in levels {
+            self.set(key, qty);
         }
         self.take_near();
         true
@@ -182,17 +175,18 @@ impl Levels {
             self.set(key, qty);
         }
     }
+}
 
-    /// Drops deleted levels from the table and gives it room.
-    #[cold]
-    fn rebuild(&mut self) {
-        let levels: Vec<_> = self.descending().filter(|(key, _)| self.tree.covers(*key)).collect();
-        let places = (levels.len() * 4).next_power_of_two().max(PLACES_MIN);
-        self.places = vec![Place { key: FREE, qty: 0 }; places];
-        self.used = levels.len();
-        for (key, qty) in levels {
-            let at = self.place(key);
-            self.places[at] = Place { key, qty };
+impl Default for Levels {
+    fn default() -> Self {
+        Levels {
+            pages: Vec::new(),
+            qtys: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            tree: Tree::default(),
+            far: BTreeMap::new(),
+            best: NO_KEY,
         }
     }
 }

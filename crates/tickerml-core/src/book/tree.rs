@@ -6,19 +6,23 @@ use std::ops::Range;
 pub struct Tree {
     base: i64,
     span: i64,
-    layers: Vec<Vec<u64>>,
+    /// The lowest layer: a bit for each key.
+    words: Vec<u64>,
+    /// The layers above it.
+    upper: Vec<Vec<u64>>,
 }
 
 impl Tree {
     /// An empty set over a window of at least `span` keys. Memory: `span / 8` bytes, committed only where keys lie.
     pub fn new(base: i64, span: i64) -> Self {
-        let mut layers = Vec::new();
-        let mut words = span.max(64) as usize;
-        while words > 1 {
-            words = words.div_ceil(64);
-            layers.push(vec![0u64; words]);
+        let mut upper = Vec::new();
+        let words = vec![0u64; (span.max(64) as usize).div_ceil(64)];
+        let mut wide = words.len();
+        while wide > 1 {
+            wide = wide.div_ceil(64);
+            upper.push(vec![0u64; wide]);
         }
-        Tree { base, span: (layers[0].len() as i64) * 64, layers }
+        Tree { base, span: (words.len() as i64) * 64, words, upper }
     }
 
     /// The keys that may be in the set.
@@ -33,11 +37,38 @@ impl Tree {
         (key.wrapping_sub(self.base) as u64) < self.span as u64
     }
 
-    /// Adds a key that the window covers.
+    /// Where a key that the window covers lies in it, from 0.
     #[inline]
-    pub fn insert(&mut self, key: i64) {
-        let mut at = (key - self.base) as usize;
-        for layer in &mut self.layers {
+    pub const fn place(&self, key: i64) -> usize {
+        key.wrapping_sub(self.base) as usize
+    }
+
+    /// Words of the lowest layer: key number n of the window is in word n / 64.
+    pub const fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Puts the key at a place of the window into the set, or takes it out. True where that leaves its word without any.
+    #[inline]
+    pub fn put(&mut self, at: usize, is: bool) -> bool {
+        let word = &mut self.words[at / 64];
+        let was_empty = *word == 0;
+        *word = *word & !(1 << (at % 64)) | u64::from(is) << (at % 64);
+        let is_empty = *word == 0;
+        if was_empty != is_empty {
+            if is {
+                self.first_of(at / 64)
+            } else {
+                self.last_of(at / 64)
+            }
+            return is_empty;
+        }
+        false
+    }
+
+    /// A word got its first key: its bit in the layer above is set, and so on upwards.
+    fn first_of(&mut self, mut at: usize) {
+        for layer in &mut self.upper {
             let word = &mut layer[at / 64];
             let was_empty = *word == 0;
             *word |= 1 << (at % 64);
@@ -48,11 +79,9 @@ impl Tree {
         }
     }
 
-    /// Removes a key that the window covers.
-    #[inline]
-    pub fn remove(&mut self, key: i64) {
-        let mut at = (key - self.base) as usize;
-        for layer in &mut self.layers {
+    /// A word lost its last key.
+    fn last_of(&mut self, mut at: usize) {
+        for layer in &mut self.upper {
             let word = &mut layer[at / 64];
             *word &= !(1 << (at % 64));
             if *word != 0 {
@@ -60,6 +89,11 @@ impl Tree {
             }
             at /= 64;
         }
+    }
+
+    /// The greatest key.
+    pub fn last(&self) -> Option<i64> {
+        self.below(self.base.saturating_add(self.span))
     }
 
     /// The greatest key below `key`.
@@ -70,32 +104,31 @@ impl Tree {
         }
         // The word of the key before, that key included; then, layer by layer, the words strictly before.
         let mut at = (key - self.base).min(self.span) as usize - 1;
-        let mut mask = u64::MAX >> (63 - at % 64);
-        for (depth, layer) in self.layers.iter().enumerate() {
-            let lower = layer[at / 64] & mask;
-            if lower != 0 {
-                let found = (at / 64) * 64 + (63 - lower.leading_zeros() as usize);
-                return Some(self.descend(depth, found));
-            }
+        let lower = self.words[at / 64] & (u64::MAX >> (63 - at % 64));
+        if lower != 0 {
+            return Some(self.base + (at / 64 * 64) as i64 + top_bit(lower));
+        }
+        for (depth, layer) in self.upper.iter().enumerate() {
             at /= 64;
-            mask = (1 << (at % 64)) - 1;
+            let lower = layer[at / 64] & ((1 << (at % 64)) - 1);
+            if lower != 0 {
+                return Some(self.descend(depth, (at / 64 * 64) + top_bit(lower) as usize));
+            }
         }
         None
     }
 
-    /// The greatest key under position `at` of layer `depth`.
-    #[inline]
+    /// The greatest key under word `at` of the layer below `upper[depth]`.
     fn descend(&self, depth: usize, mut at: usize) -> i64 {
-        for layer in self.layers[..depth].iter().rev() {
-            at = at * 64 + (63 - layer[at].leading_zeros() as usize);
+        for layer in self.upper[..depth].iter().rev() {
+            at = at * 64 + top_bit(layer[at]) as usize;
         }
-        self.base + at as i64
+        self.base + (at * 64) as i64 + top_bit(self.words[at])
     }
+}
 
-    /// Empties the set, touching only words that hold a key.
-    pub fn clear(&mut self) {
-        while let Some(key) = self.below(self.base + self.span) {
-            self.remove(key);
-        }
-    }
+/// Number of the highest bit that is set.
+#[inline]
+const fn top_bit(word: u64) -> i64 {
+    63 - word.leading_zeros() as i64
 }

@@ -32,33 +32,45 @@ pub(super) trait VenueRows {
 }
 
 /// Prices of one side at which we rest, for a quick no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Own {
     /// A bit for each price, by its hash.
     prices: u64,
-    /// The price that is reached first.
-    best: Option<i64>,
+    low: i64,
+    high: i64,
 }
 
 impl Own {
+    const NONE: Own = Own { prices: 0, low: i64::MAX, high: i64::MIN };
+
     #[inline]
     const fn bit(px: i64) -> u64 {
         1 << ((px as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
     }
 
+    #[inline]
+    const fn is_none(&self) -> bool {
+        self.prices == 0
+    }
+
+    fn add(&mut self, px: i64) {
+        *self = Own { prices: self.prices | Own::bit(px), low: self.low.min(px), high: self.high.max(px) };
+    }
+
     /// False where no order of ours rests at `px`; true nearly always means that one does.
     #[inline]
     pub const fn may_rest_at(&self, px: i64) -> bool {
-        self.prices & Own::bit(px) != 0
+        self.low <= px && px <= self.high && self.prices & Own::bit(px) != 0
     }
 
     /// Whether a taker at `px` reaches an order of this side.
     #[inline]
-    pub fn is_reached(&self, side: Side, px: i64) -> bool {
-        self.best.is_some_and(|best| match side {
-            Side::Buy => px <= best,
-            Side::Sell => px >= best,
-        })
+    pub const fn is_reached(&self, side: Side, px: i64) -> bool {
+        !self.is_none()
+            && match side {
+                Side::Buy => px <= self.high,
+                Side::Sell => px >= self.low,
+            }
     }
 }
 
@@ -90,7 +102,7 @@ impl Stand {
             live: false,
             awake: true,
             idle: 0,
-            own: [Own::default(); 2],
+            own: [Own::NONE; 2],
             consumed: Consumed::default(),
             prints: Prints::default(),
             requests: VecDeque::new(),
@@ -129,7 +141,7 @@ impl Stand {
     /// Stops keeping the book where nothing of ours has been there for long; `can_undo` says that it can be told again.
     #[inline]
     pub fn rest_if_idle(&mut self, can_undo: bool) {
-        if !self.requests.is_empty() || self.own.iter().any(|own| own.best.is_some()) {
+        if !self.requests.is_empty() || !self.own.iter().all(Own::is_none) {
             self.idle = 0;
             return;
         }
@@ -285,13 +297,9 @@ impl Stand {
 
     /// Which prices of ours may be met. Call it whenever an order begins or ends to rest.
     pub fn count_own(&mut self, desk: &Desk) {
-        self.own = [Own::default(); 2];
+        self.own = [Own::NONE; 2];
         for order in desk.orders.iter().filter(|o| o.resting && o.instrument == self.index) {
-            let own = &mut self.own[usize::from(order.side == Side::Sell)];
-            let px = order.venue_px;
-            own.prices |= Own::bit(px);
-            let better = |best: i64| if order.side == Side::Buy { px.max(best) } else { px.min(best) };
-            own.best = Some(own.best.map_or(px, better));
+            self.own[usize::from(order.side == Side::Sell)].add(order.venue_px);
         }
     }
 
@@ -304,6 +312,8 @@ impl Stand {
         }
     }
 
+    /// Out of line: most rows are nowhere near us.
+    #[inline(never)]
     fn move_queue(&self, side: Side, row: Row, before: i64, desk: &mut Desk, i: &Instrument) {
         let (before, now) = (to_f64(before, i.qty_precision), to_f64(row.qty, i.qty_precision));
         let queue = &desk.rules.queue;
