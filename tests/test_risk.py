@@ -7,10 +7,12 @@ from fractions import Fraction
 
 import pytest
 from engine_fakes import INVERSE, SPOT, FakeOrder, Info, view
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tickerml.errors import UnsoundDataError
-from tickerml.risk import Limits, Reason, Risk
+from tickerml.risk import Limits, Margin, Reason, Risk
+from tickerml.risk.desk import Desk
+from tickerml.risk.margin import Tier
 from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, IOC, LIMIT, MARKET, MONEY_ONE, POST_ONLY, Intent
 
 
@@ -31,6 +33,9 @@ class Books:
     @property
     def peak_e18(self) -> int:
         return self.peak * MONEY_ONE
+
+    def cost_e18(self, instrument: int) -> int:
+        return 0
 
     def cash_e18(self, currency: str) -> int:
         return self.cash.get(currency, 0) * MONEY_ONE
@@ -290,3 +295,51 @@ def test_a_ladder_is_refused_again_only_while_nothing_changed() -> None:
     books.positions[0], books.version = 5_000, 1
     approved, refused = risk.check(ladder, again, books)
     assert (len(approved), len(refused)) == (5, 0)
+
+
+LADDER = st.tuples(
+    st.sampled_from([POST_ONLY, POST_ONLY, LIMIT, CANCEL]),
+    st.sampled_from([1, -1]),
+    st.lists(st.tuples(st.integers(-1, 40), st.sampled_from([0, 1, 1, 20, 20, 60])), min_size=1, max_size=6),
+)
+"""Kind, side, and (ticks, quantity) of each order."""
+
+
+@settings(max_examples=500)
+@given(
+    st.sampled_from([Info(), SPOT, INVERSE]), st.lists(LADDER, min_size=1, max_size=4),
+    st.integers(-150, 150), st.integers(0, 100), st.tuples(st.booleans(), st.booleans(), st.booleans()),
+)  # fmt: skip
+@example(SPOT, [(POST_ONLY, -1, [(0, 60)] * 4)], 100, 0, (False, False, False))  # each is held, all are not
+@example(Info(), [(POST_ONLY, 1, [(0, 60), (40, 15)])], -7, 100, (False, False, False))  # too much at the higher price
+@example(Info(), [(POST_ONLY, 1, [(0, 60), (0, 7)])], 0, 10, (False, False, True))  # less margin for both than for one
+def test_a_ladder_is_judged_as_its_orders_would_be(
+    info: Info, ladders: list[tuple[int, int, list[tuple[int, int]]]], held: int, cash: int,
+    flags: tuple[bool, bool, bool],
+) -> None:  # fmt: skip
+    """Whether risk looks at orders of one kind and side together or one by one: the same approvals, the same reasons
+    with the same numbers.
+    """
+    tripped, short, rising = flags
+    scale = 10 if info.kind == "spot" else 1
+    intents = [
+        Intent(kind, 0, side, (99_980 + ticks) * scale if ticks >= 0 else ticks, qty * scale * scale)
+        for kind, side, asked in ladders
+        for ticks, qty in asked
+    ]
+    orders = (FakeOrder(1, 99_990 * scale, leaves=7 * scale), FakeOrder(2, 100_020 * scale, side=-1, leaves=9 * scale))
+    books = Books([held * scale * scale], equity=3_000, peak=4_500 if tripped else 3_000,
+                  cash={"USDT": 20 * cash, "BTC": cash // 50})  # fmt: skip
+    leverages = (2, 5, 1) if rising else (5, 2, 1)
+    tiers = [Tier(0, 700 * n * MONEY_ONE, Fraction(1, 100), Fraction(most)) for n, most in enumerate(leverages, 1)]
+    margin = Margin([info], [tiers if info.kind != "spot" else []])  # type: ignore[list-item]
+
+    def judged(together: bool) -> object:
+        risk = Risk(Limits(short_spot=short, leverage_max=Fraction(4)), [info], None, margin)  # type: ignore[list-item]
+        seen = view((99_999 * scale, 100_001 * scale), orders=orders)
+        with pytest.MonkeyPatch.context() as patch:
+            if not together:
+                patch.setattr(Desk, "judge", lambda *_: (False, None))
+            return risk.check(intents, seen, books)  # type: ignore[arg-type]
+
+    assert judged(together=True) == judged(together=False)

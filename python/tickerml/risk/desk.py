@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Protocol
+from typing import Final, Protocol
 
 from tickerml.risk.line import Account, Line, Reason, Refusal, Sums, Terms
 from tickerml.risk.margin import Margin
 from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, INTENT_KINDS, LIQUIDATE, MARKET, MONEY_ONE, Intent, Order, View
 
-__all__ = ["Desk", "Keeper", "Rules"]
+__all__ = ["Desk", "Keeper"]
 
+Ratio = tuple[int, int]
+"""Numerator and denominator."""
 
-class Rules(Protocol):
-    """What the desk reads of the limits."""
+SENT: Final = frozenset(INTENT_KINDS) - {AMEND, CANCEL, CANCEL_ALL, LIQUIDATE}
+"""Kinds that make a new order."""
 
-    @property
-    def position_frac_max(self) -> Fraction: ...
-    @property
-    def leverage_max(self) -> Fraction: ...
-    @property
-    def any_book(self) -> bool: ...
+UNDECIDED: Final = (False, None)
 
 
 class Keeper(Protocol):
     """What the desk reads of the risk that opened it."""
 
     @property
-    def limits(self) -> Rules: ...
+    def position_max(self) -> Ratio: ...
+    @property
+    def leverage_max(self) -> Ratio: ...
+    @property
+    def any_book(self) -> bool: ...
     @property
     def terms(self) -> Sequence[Terms]: ...
     @property
@@ -52,10 +52,11 @@ class Desk:
         self._lines: dict[int, Line] = {}
         self._balances: dict[str, int] = {}
         self._amended: set[int] = set()
-        limit, equity = keeper.limits.position_frac_max, portfolio.equity_e18
-        self._worth_max = limit.numerator * equity // limit.denominator
-        limit = keeper.limits.leverage_max
-        self._contracts_max = limit.numerator * equity // limit.denominator
+        equity = portfolio.equity_e18
+        part, of = keeper.position_max
+        self._worth_max = part * equity // of
+        part, of = keeper.leverage_max
+        self._contracts_max = part * equity // of
         for i, position in enumerate(portfolio.positions):
             if position:
                 self._line(i)
@@ -73,13 +74,7 @@ class Desk:
         if kind == CANCEL_ALL:
             return None
         market = kind == MARKET
-        if (
-            kind not in INTENT_KINDS
-            or kind in (AMEND, CANCEL, LIQUIDATE)
-            or side not in (1, -1)
-            or qty <= 0
-            or (px <= 0 and not market)
-        ):
+        if kind not in SENT or side not in (1, -1) or qty <= 0 or (px <= 0 and not market):
             return Reason.BAD_INTENT, f"kind {kind} side {side} price {px} quantity {qty}"
         found = line.block or (line.short(qty, self._portfolio) if side < 0 and line.terms.sells_held else None)
         if found:
@@ -94,6 +89,48 @@ class Desk:
             line.open_qty[side] += qty
             line.open_worth[side] += worth
         return found
+
+    def judge(self, ladder: Sequence[Intent]) -> tuple[bool, Refusal | None]:
+        """Judges new orders of one kind, instrument and side as one, where that gives what asking one by one would.
+
+        They all pass where one order of their whole quantity at the best of their prices would: every rule but the
+        smallest worth asks more of more. They are all refused as short sales where one of them is and all have one
+        quantity.
+
+        Returns
+        -------
+        decided : False where they are to be asked about one by one.
+        refusal : of all of them; None where they all pass, and are counted as open.
+        """
+        kind, i, side = ladder[0][:3]
+        if not 0 <= i < len(self._keeper.terms) or kind == MARKET or kind not in SENT or side not in (1, -1):
+            return UNDECIDED
+        line = self._lines.get(i) or self._line(i)
+        prices = [intent[3] for intent in ladder]
+        quantities = [intent[4] for intent in ladder]
+        least, terms, qty = min(quantities), line.terms, sum(quantities)
+        if line.block or min(prices) <= 0 or least <= 0:
+            return UNDECIDED
+        if side < 0 and terms.sells_held:
+            found = line.short(least, self._portfolio)
+            if found or line.short(qty, self._portfolio):
+                return (True, found) if found and least * len(ladder) == qty else UNDECIDED
+        worths = list(map(terms.worth, prices, quantities))
+        worth = sum(worths)
+        if (
+            line.dollars(min(worths)) < self._keeper.order_min_e18
+            or not self._asks_more_of_more(i)
+            or self._money(line, side, max(prices), qty, worth, reduces=False)
+        ):
+            return UNDECIDED
+        line.open_qty[side] += qty
+        line.open_worth[side] += worth
+        return True, None
+
+    def _asks_more_of_more(self, i: int) -> bool:
+        margin = self._keeper.margin
+        contract = None if margin is None else margin.contracts.get(i)
+        return contract is None or contract.asks_more_of_more(self._view.ts_ns)
 
     def amend_refusal(self, intent: Intent) -> Refusal | None:
         """The same for an amendment: what the order would be, in the place of what it is. Less at the same price passes
@@ -125,7 +162,7 @@ class Desk:
 
     def _line(self, i: int) -> Line:
         line = self._lines[i] = Line(i, self._keeper.terms[i], self._view, self._portfolio)
-        if self._keeper.limits.any_book:
+        if self._keeper.any_book:
             line.block = None
         return line
 
@@ -141,7 +178,7 @@ class Desk:
         size; so does one that the venue lets do nothing else.
         """
         keeper, terms = self._keeper, line.terms
-        if line.dollars(worth) < keeper.order_min_e18:
+        if (worth if line.in_dollars else line.dollars(worth)) < keeper.order_min_e18:
             least = _show(keeper.order_min_e18)
             return Reason.ORDER_TOO_SMALL, f"worth {_show(worth)} {terms.quote}, minimum {least}"
         after = side * line.position + line.open_qty[side] + qty

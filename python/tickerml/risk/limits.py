@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from tickerml.errors import UnsoundDataError
@@ -23,6 +25,9 @@ from tickerml.schema import AMEND, CANCEL, CANCEL_ALL, MONEY_ONE, InstrumentInfo
 __all__ = ["UNBOUND", "Account", "Limits", "Reason", "Risk"]
 
 _new = tuple.__new__
+_ALIKE = itemgetter(0, 1, 2)
+"""Kind, instrument and side: a ladder's orders share them."""
+
 _NOTHING: Final[tuple[Sequence[Intent], Sequence[Refused]]] = ((), ())
 
 
@@ -88,6 +93,9 @@ class Risk:
         self.margin = margin
         age_ms_max, short = limits.book_age_ms_max, limits.short_spot
         self.terms = tuple(Terms(info, ages.get(info.id, age_ms_max), short) for info in instruments)
+        self.position_max = limits.position_frac_max.as_integer_ratio()
+        self.leverage_max = limits.leverage_max.as_integer_ratio()
+        self.any_book = limits.any_book
         self.order_min_e18 = int(limits.order_quote_min * MONEY_ONE)
         self.tripped = False
         self.tripped_ts_ns = 0
@@ -119,21 +127,37 @@ class Risk:
             return _NOTHING
         if (again := self._again) is not None and again.holds(intents, view, portfolio):
             return (), again.refused
+        approved, refused = self._judge(intents, view, portfolio)
+        self._again = None if approved else Again.of(intents, refused, view, portfolio, self.terms)
+        return approved, refused
+
+    def _judge(
+        self, intents: Sequence[Intent], view: View, portfolio: Account
+    ) -> tuple[Sequence[Intent], Sequence[Refused]]:
         approved: list[Intent] = []
         refused: list[Refused] = []
         desk: Desk | None = None
-        for intent in intents:
-            if intent[0] == CANCEL:
-                approved.append(intent)
+        for _, run in groupby(intents, _ALIKE):
+            ladder = list(run)
+            if ladder[0][0] == CANCEL:
+                approved += ladder
                 continue
             if desk is None:
                 desk = Desk(self, view, portfolio)
-            refusal = desk.amend_refusal(intent) if intent[0] == AMEND else desk.refusal(intent)
-            if refusal is None:
-                approved.append(intent)
-            else:
-                refused.append(_new(Refused, (intent, *refusal)))
-        self._again = None if approved else Again.of(intents, refused, view, portfolio, self.terms)
+            if len(ladder) > 1:
+                decided, refusal = desk.judge(ladder)
+                if decided and refusal is None:
+                    approved += ladder
+                    continue
+                if refusal is not None:
+                    refused += [_new(Refused, (intent, *refusal)) for intent in ladder]
+                    continue
+            for intent in ladder:
+                refusal = desk.amend_refusal(intent) if intent[0] == AMEND else desk.refusal(intent)
+                if refusal is None:
+                    approved.append(intent)
+                else:
+                    refused.append(_new(Refused, (intent, *refusal)))
         return approved, refused
 
     def _rise(self, peak_e18: int) -> None:

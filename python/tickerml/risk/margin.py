@@ -71,6 +71,7 @@ class Contract:
         self._from_ns = self._to_ns = 0
         self._now: Sequence[Tier] = ()
         self._asked: Sequence[tuple[int, int, int]] = ()
+        self._falls = True
 
     def worth(self, qty: int, px_e8: int) -> int:
         """Signed worth of a quantity at a price x 10^8, 10^-18 of the currency it settles in; below zero when long in
@@ -93,6 +94,8 @@ class Contract:
             self._now = [tier for tier in self._tiers if tier.from_ns == since]
             leverages = ((tier.worth_max_e18, tier.leverage_max) for tier in self._now)
             self._asked = [(most, leverage.denominator, leverage.numerator) for most, leverage in leverages]
+            allowed = [tier.leverage_max for tier in self._now]
+            self._falls = allowed == sorted(allowed, reverse=True)
         return self._now
 
     def maintenance(self, worth: int, ts_ns: int) -> int:
@@ -105,6 +108,11 @@ class Contract:
                 needed += (top - below) * tier.maintenance_frac
                 below = top
         return -(-needed.numerator // needed.denominator)
+
+    def asks_more_of_more(self, ts_ns: int) -> bool:
+        """Whether a larger position never needs less to be opened with: no tier allows more leverage than one below."""
+        self.tiers(ts_ns)
+        return self._falls
 
     def initial(self, worth: int, ts_ns: int) -> int | None:
         """Margin that a position of this worth is opened with; None beyond the largest tier."""
