@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.progress import bar
+from tickerml.sources.imported import check_usable, named_other
 from tickerml.sources.lookup import find_tape
 from tickerml.sources.runs import damage_text
 from tickerml.version import code_version
@@ -44,10 +45,6 @@ COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
 
 
-USABLE = ("trades", "touches", "marks", "snapshots")
-"""Counts of an instrument of which one is enough for a recording to be of use."""
-
-
 def import_files(
     data: Path, format_: str, files: Sequence[Path], instrument: str, *, events: bool, steps: Mapping[str, str | None]
 ) -> dict[str, Any]:
@@ -60,7 +57,8 @@ def import_files(
     Raises
     ------
     NotFoundError, UnsoundDataError
-        For files that are not there, and for recordings that hold nothing usable; nothing is left behind then.
+        For files that are not there, and for recordings that hold nothing usable or are of another instrument; nothing
+        is left behind then.
     """
     from tickerml import _native
 
@@ -72,7 +70,10 @@ def import_files(
     options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": int.from_bytes(os.urandom(2)),
                "code_version": code_version(), **steps}  # fmt: skip
     with bar(f"importing {len(files)} files", lambda: None):
-        report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
+        try:
+            report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
+        except UnsoundDataError as error:
+            raise named_other(error, instrument) from None
     tape = Path(report["tape"])
     try:
         market, report["events"] = _market(data, tape, report, events=events)
@@ -92,28 +93,11 @@ def _market(data: Path, tape: Path, report: Mapping[str, Any], *, events: bool) 
     from tickerml import _native
 
     if events:
-        made = _convert(data, tape, partial(_check_usable, report))
+        made = _convert(data, tape, partial(check_usable, report))
         return made["market"], made["events"]
     market = dict(json.loads(_native.tape_market(tape)))
-    _check_usable(report, market)
+    check_usable(report, market)
     return market, ""
-
-
-def _check_usable(report: Mapping[str, Any], market: Mapping[str, Any]) -> None:
-    """Refuses an import of which the market took nothing: another tick, another kind of recording.
-
-    Diffs alone count where most of them could be read: a few numbers happen to fit any tick.
-    """
-    (row,) = market["instruments"]
-    taken = sum(row[name] for name in USABLE)
-    if taken or row["updates"] > row["bad_messages"]:
-        return
-    instrument = report["instrument"]
-    raise UnsoundDataError(
-        f"nothing imported: of {report['frames']} frames and {report['snapshots']} snapshots none could be used"
-        f" as {row['instrument']} with tick {instrument['tick']} and lot {instrument['lot']}"
-        f" ({row['bad_messages']} could not be read); check --instrument, --tick and --lot"
-    )
 
 
 def convert_tape(data: Path, tape_or_run: str, *, allow_damage: bool = False) -> dict[str, Any]:
