@@ -16,6 +16,7 @@ from tickerml.config import build, data_dir
 from tickerml.cost import Gauge
 from tickerml.profiles import causal_only
 from tickerml.recording import WATCH_S, Durable, feed_stats, recording, settled
+from tickerml.silent import silent
 from tickerml.sources.place import Asked, place, served
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     shown, latest, tally = Shown(quiet, color), Latest(), Tally()
     infos: tuple[Any, ...] = ()
     traded: runner.Desk | None = None
-    with place(loaded, data, asked) as here, recording(loaded, here, asked) as (feed, recorded):
+    with place(loaded, data, asked) as here, recording(loaded, here, asked) as under_way:
+        feed, recorded = under_way.feed, under_way.recorded
         name, kept = recorded.name, recorded.checkpoint
 
         def draw() -> tuple[list[list[str]], str, str]:
@@ -84,14 +86,15 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
                 traded.trade(session, watch=latest.over)
         stats = feed_stats(feed)
         result = runner.finish(session, traded, {})
-    return {**result, "run": name, "data": str(here.data), **_feed_keys(stats)}
+    unheard = silent(stats, under_way.venues, under_way.signals)
+    return {**result, "run": name, "data": str(here.data), **_feed_keys(stats), **unheard}
 
 
 def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records without the engine."""
     shown = Shown(quiet, color)
-    with place(loaded, data, asked) as here, recording(loaded, here, asked) as (feed, recorded):
-        name = recorded.name
+    with place(loaded, data, asked) as here, recording(loaded, here, asked) as under_way:
+        feed, name = under_way.feed, under_way.recorded.name
 
         def draw() -> tuple[list[list[str]], str, str]:
             stats = feed_stats(feed)
@@ -103,7 +106,8 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
         stats = feed_stats(feed)
     runs = [name, *stats["runs"]]
     keys = {"run": runs[-1], "runs": runs, "data": str(here.data), "frames": stats["frames"], "bytes": stats["bytes"]}
-    return {**keys, **_feed_keys(stats), "cut_bytes": stats["cut_bytes"]}
+    unheard = silent(stats, under_way.venues, under_way.signals)
+    return {**keys, **_feed_keys(stats), "cut_bytes": stats["cut_bytes"], **unheard}
 
 
 def summary_text(result: Mapping[str, Any]) -> str:
