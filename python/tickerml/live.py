@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickerml import ending
 from tickerml.config import build, data_dir
 from tickerml.cost import Gauge
 from tickerml.profiles import causal_only
 from tickerml.recording import WATCH_S, Durable, feed_stats, recording, settled
-from tickerml.silent import silent
 from tickerml.sources.place import Asked, place, served
 
 if TYPE_CHECKING:
@@ -86,8 +86,10 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
                 traded.trade(session, watch=latest.over)
         stats = feed_stats(feed)
         result = runner.finish(session, traded, {})
-    unheard = silent(stats, under_way.venues, under_way.signals)
-    return {**result, "run": name, "data": str(here.data), **_feed_keys(stats), **unheard}
+    result |= {"run": name, "data": str(here.data)}
+    counts = ending.counted(stats, result, folder / "ledger.sqlite", resumed=recorded.resumed)
+    unheard = ending.silent(stats, under_way.venues, under_way.signals)
+    return {**result, **counts, "blocked": stats["blocked"], **unheard}
 
 
 def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
@@ -105,18 +107,17 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
                 pass
         stats = feed_stats(feed)
     runs = [name, *stats["runs"]]
-    keys = {"run": runs[-1], "runs": runs, "data": str(here.data), "frames": stats["frames"], "bytes": stats["bytes"]}
-    unheard = silent(stats, under_way.venues, under_way.signals)
-    return {**keys, **_feed_keys(stats), "cut_bytes": stats["cut_bytes"], **unheard}
+    keys = {"run": runs[-1], "runs": runs, "data": str(here.data)}
+    counts = ending.collected(stats, resumed=under_way.recorded.resumed)
+    unheard = ending.silent(stats, under_way.venues, under_way.signals)
+    return {**keys, **counts, "blocked": stats["blocked"], "cut_bytes": stats["cut_bytes"], **unheard}
 
 
 def summary_text(result: Mapping[str, Any]) -> str:
     """The last screen of a live run, with the command that must give the same digest."""
     from tickerml import runner
 
-    head = f"run        {result['run']}   frames {result['frames']}   gaps {result['gaps']}   " + (
-        f"reconnects {result['reconnects']}"
-    )
+    head = f"run        {result['run']}   {ending.counts_text(result)}"
     name, data = result["run"], Path(result["data"])
     usual = data_dir(None)
     where = "" if data in (usual, usual / "demo") else f" --data {data}"
@@ -137,10 +138,6 @@ def _screen(loaded: Loaded, shown: Shown, draw: Callable[[], tuple[list[list[str
     hz, every_s = limits.screen_refresh_hz, limits.status_interval_s
     with Screen(draw, refresh_hz=hz, interval_s=every_s, color=shown.color):
         yield
-
-
-def _feed_keys(stats: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{key: stats.get(key, 0) for key in ("reconnects", "gaps", "frames")}, "blocked": stats.get("blocked", [])}
 
 
 def _feed_line(stats: Mapping[str, Any]) -> str:

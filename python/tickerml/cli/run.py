@@ -91,12 +91,12 @@ def collect(duration: float | None, instruments: tuple[str, ...], new: bool, res
 
 def _ended(result: dict[str, Any]) -> int:
     """Prints the result, and last what is missing of it."""
-    from tickerml import live, silent
+    from tickerml import ending, live
 
     emit(result, lambda: live.summary_text(result))
-    if line := silent.line(result):
+    if line := ending.line(result):
         click.echo(line, err=True)
-    return silent.exit_code(result)
+    return ending.exit_code(result)
 
 
 def _one_of(new: bool, resume: str | None) -> None:

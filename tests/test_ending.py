@@ -1,0 +1,86 @@
+"""What a live command says of itself at its end, after it was killed and started again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import COMMAND, Running, environment, run, serving, tickerml
+
+pytest.importorskip("tickerml._native", reason="the native module is not built")
+
+EACH_SECOND = {"TICKERML__MONITORING__STATUS_INTERVAL_S": "1"}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A venue in a process of its own."""
+    with serving(tmp_path_factory.mktemp("venue"), "--speed", "5") as (_, control_url):
+        yield control_url
+
+
+def killed(data: Path, *words: str) -> str:
+    """Starts a live command and kills it when every book was alive for a second; its run."""
+    with Running([*COMMAND, "--data", str(data), *words], data, **EACH_SECOND) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 4/4")
+        process.line_with("live 4/4")
+        process.kill()
+    return name
+
+
+def text(data: Path, *words: str) -> str:
+    """The summary for people."""
+    done = subprocess.run(
+        [*COMMAND, "--data", str(data), *words], capture_output=True, text=True, check=True, cwd=data,
+        env=environment(),
+    )  # fmt: skip
+    return done.stdout
+
+
+def again(data: Path, name: str, *words: str) -> dict[str, Any]:
+    done = run(data, *words)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert (result["run"], result["resumed"]) == (name, True)
+    return result
+
+
+def test_a_run_that_went_on_counts_as_a_whole(url: str, tmp_path: Path) -> None:
+    words = ("run", "--policy", "grid", "--at", url)
+    name = killed(tmp_path, *words)
+    result = again(tmp_path, name, *words, "--duration", "1s")
+    replayed, verified = tickerml(tmp_path, "replay", name), tickerml(tmp_path, "data", "verify", name)
+    assert (result["fills"], result["frames"]) == (replayed["fills"], verified["frames"])
+    assert result["gaps"] == sum(len(row["gaps"]) for row in verified["instruments"]) == 4
+    assert result["of_process"] == ["reconnects"]
+
+
+def test_a_recording_that_went_on_says_what_is_of_this_start(url: str, tmp_path: Path) -> None:
+    words = ("collect", "--at", url)
+    name = killed(tmp_path, *words)
+    result = again(tmp_path, name, *words, "--duration", "1s")
+    assert result["frames"] < tickerml(tmp_path, "data", "verify", name)["frames"]
+    assert result["of_process"] == ["frames", "bytes", "gaps", "reconnects"]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("run", "--policy", "grid"), "   since this start: reconnects 0"), (("collect",), "   since this start: frames "),
+])  # fmt: skip
+def test_the_text_names_what_is_of_this_start(words: tuple[str, ...], said: str, url: str, tmp_path: Path) -> None:
+    name = killed(tmp_path, *words, "--at", url)
+    first = text(tmp_path, *words, "--at", url, "--duration", "1s").splitlines()[0]
+    assert (name in first, said in first) == (True, True), first
+    fresh = text(tmp_path, *words, "--at", url, "--duration", "1s").splitlines()[0]
+    assert "since this start" not in fresh
+
+
+def test_a_fresh_run_has_nothing_of_another_process(url: str, tmp_path: Path) -> None:
+    for command in ("run", "collect"):
+        result = tickerml(tmp_path, command, "--at", url, "--duration", "1s")
+        verified = tickerml(tmp_path, "data", "verify", result["run"])
+        assert (result["resumed"], result["of_process"], result["frames"]) == (False, [], verified["frames"])
