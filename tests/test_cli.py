@@ -91,7 +91,7 @@ def test_every_command_of_the_contract_explains_itself(command: str, capsys: pyt
         ("replay", "--policy --set --allow-damage --fills --orders --batch-events"),
         ("backtest", "--policy --set --profile --allow-insample --fills --orders --batch-events"),
         ("backtest", "--sweep --output --workers"),
-        ("parity", "--others --workers"),
+        ("parity", "--others --workers --allow-damage"),
         ("data import", "--instrument --no-events --tick --lot --min-notional"),
         ("data verify", "--strict"),
         ("data export", "--output --instrument --base-latency-ms"),

@@ -115,7 +115,7 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
 
 def summary_text(result: Mapping[str, Any]) -> str:
     """The last screen of a live run, with the command that must give the same digest."""
-    from tickerml import runner
+    from tickerml.summary import summary_text as engine_text
 
     head = f"run        {result['run']}   {ending.counts_text(result)}"
     name, data = result["run"], Path(result["data"])
@@ -124,7 +124,7 @@ def summary_text(result: Mapping[str, Any]) -> str:
     if "digest" not in result:
         return f"{head}\nnext       tickerml data verify {name}{where}"
     again = f"again      tickerml replay {name}{where}   (must print the same digest)"
-    return "\n".join([head, runner.summary_text(dict(result)), again])
+    return "\n".join([head, engine_text(result), again])
 
 
 @contextmanager

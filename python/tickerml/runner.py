@@ -26,7 +26,7 @@ from tickerml.profiles import causal_only, is_insample, plenty
 from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks
-from tickerml.sinks.costs import CostTally, costs_text
+from tickerml.sinks.costs import CostTally
 
 if TYPE_CHECKING:
     from tickerml.config import Loaded
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tickerml.policy.base import Policy
     from tickerml.sources.recorded import EventRows
 
-__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
+__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay"]
 
 BAND = (("late", "risk_averse"), ("early", "early"))
 """Ends of the band and their queue models: no cancel was ahead of an order, every cancel was."""
@@ -167,37 +167,6 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
     }
 
 
-def summary_text(result: dict[str, Any]) -> str:
-    """The last screen of a run, for people."""
-    rate = result["events"] / result["engine_cpu_s"] if result["engine_cpu_s"] else 0.0
-    return "\n".join(
-        [
-            f"policy     {result['policy']}" + ("   IN SAMPLE: fitted on this data" if result.get("insample") else ""),
-            f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
-            f"refused {result['refused']}",
-            f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {_funding_text(result)}",
-            f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
-            *(
-                f"{name:10} P&L {end['pnl_quote']}   fills {end['fills']}   "
-                f"(if {'no' if name == 'late' else 'every'} cancel was ahead of us)"
-                for name, end in result.get("band", {}).items()
-            ),
-            *costs_text(result["costs"]),
-            f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
-            f"digest     {result['digest']}",
-        ]
-    )
-
-
-def _funding_text(result: dict[str, Any]) -> str:
-    known, unknown = result["funding_known_quote"], result["funding_unknown"]
-    said = [f"unknown ({known} without {unknown} settlements)" if unknown else known]
-    for row in result["funding_next"]:
-        if row["provisional_amount"] is not None:
-            said.append(f"next, provisional: {row['provisional_amount']} {row['asset']} for {row['instrument']}")
-    return "   ".join(said)
-
-
 def replay(
     tape: Path,
     load: Callable[..., Loaded],
@@ -215,6 +184,7 @@ def replay(
     ----------
     load : `config.load` with the user's folder already given.
     """
+    from tickerml.sources.damage import scanned
     from tickerml.sources.recorded import recorded_config, tape_session
     from tickerml.sources.tapes import span as tape_span
 
@@ -224,10 +194,13 @@ def replay(
         config, tape_span(tape) if config.execution.queue == "fitted" else None, allowed=allow_insample
     )
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
+    # Where it is not allowed the session itself refuses: sound tapes are not read twice.
+    damage = scanned(tape, allow=True) if allow_damage else None
     traded = desk(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
-    return {**finish(session, traded, _overrides(policy, sets)), **({"insample": True} if insample else {})}
+    result = {**finish(session, traded, _overrides(policy, sets)), "allowed_damage": damage}
+    return {**result, **({"insample": True} if insample else {})}
 
 
 def backtest(

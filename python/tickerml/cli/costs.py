@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import I64_MAX, INSTRUMENT, SETTING, STEP, common, globals_of
+from tickerml.cli.options import ALLOW_DAMAGE, I64_MAX, INSTRUMENT, SETTING, STEP, common, globals_of
 from tickerml.cli.output import emit
 
 __all__ = ["costs"]
@@ -23,9 +23,16 @@ OLD_S = 10.0
     "--at", type=click.IntRange(0, I64_MAX), metavar="TS_NS", help="At this time, ns since 1970 UTC [the end]."
 )
 @click.option("--set", "sets", type=SETTING, multiple=True, help="Override a setting, like taker_bps=4.")
+@ALLOW_DAMAGE
 @common
 def costs(
-    instrument: str, tape_or_run: str | None, qty: str, at: int | None, sets: tuple[tuple[str, str], ...]
+    *,
+    instrument: str,
+    tape_or_run: str | None,
+    qty: str,
+    at: int | None,
+    sets: tuple[tuple[str, str], ...],
+    allow_damage: bool,
 ) -> None:
     """Say what buying and selling --qty of INSTRUMENT costs: spread, depth, fees and impact, as taker and as maker.
 
@@ -36,6 +43,7 @@ def costs(
     from tickerml.config.build import fees_at
     from tickerml.cost import Gauge
     from tickerml.roundtrip import BadQuantity, Ladder, round_trips
+    from tickerml.sources.damage import allowed
     from tickerml.sources.lookup import find_tape
     from tickerml.sources.recorded import recorded_config
     from tickerml.sources.tapes import full_book
@@ -44,12 +52,13 @@ def costs(
     tape = find_tape(tape_or_run, given.data_dir()) if tape_or_run else _running(given.data_dir(), instrument)
     loaded = given.load(sets=sets, recorded=recorded_config(tape))
     book = full_book(tape, instrument, at)
+    damage = allowed(book, allow=allow_damage)
     maker, taker = map(Fraction, fees_at(loaded.config, instrument.partition(":")[0], book["ts_recv_ns"]))
     try:
         trips = round_trips(Ladder.of(book), Fraction(qty), maker, taker, Gauge.of(loaded.config.execution))
     except BadQuantity as e:
         raise click.BadParameter(str(e), param_hint="--qty") from None
-    result = {"run": tape.name, "ts_recv_ns": book["ts_recv_ns"], **trips}
+    result = {"run": tape.name, "ts_recv_ns": book["ts_recv_ns"], **trips, "allowed_damage": damage}
     if not tape_or_run and at is None:
         _say_if_old(tape, book["ts_recv_ns"])
     emit(result, lambda: _text(result))
@@ -88,6 +97,7 @@ def _say_if_old(tape: Path, ts_ns: int) -> None:
 
 def _text(result: dict[str, Any]) -> str:
     from tickerml.cli.output import time_text
+    from tickerml.sources.damage import allowed_text
 
     names = ("spread", "depth", "fee", "impact", "total")
     head = [
@@ -103,4 +113,4 @@ def _text(result: dict[str, Any]) -> str:
     for label, row in rows:
         money = "".join(f"{float(row[f'{name}_quote']):>14.4f}" for name in names)
         lines.append(f"{label:24}{money}{row['total_bps']:>10.2f}")
-    return "\n".join([*head, *lines])
+    return "\n".join([*head, *lines, *allowed_text(result)])

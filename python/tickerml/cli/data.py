@@ -5,15 +5,23 @@ from typing import Any
 
 import click
 
-from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, check_output, common, globals_of
+from tickerml.cli.options import (
+    ALLOW_DAMAGE,
+    AMOUNT,
+    I64_MAX,
+    INSTRUMENT,
+    STEP,
+    FiniteRange,
+    check_output,
+    common,
+    globals_of,
+)
 from tickerml.cli.output import bytes_text, emit, span_text
 from tickerml.errors import UnsoundDataError
 
 __all__ = ["data"]
 
 REJECTED_SHOWN = 5
-
-_allow_damage = click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
 
 
 def _to_replace(path: Path, *, folder: bool) -> Path:
@@ -159,7 +167,7 @@ def _import_text(result: dict[str, Any]) -> str:
 
 @data.command()
 @click.argument("tape_or_run")
-@_allow_damage
+@ALLOW_DAMAGE
 @common
 def convert(tape_or_run: str, allow_damage: bool) -> None:
     """Make event files (Parquet) of a tape's closed segments. A damaged tape is refused with exit 6, and the files that
@@ -168,7 +176,15 @@ def convert(tape_or_run: str, allow_damage: bool) -> None:
     from tickerml.sources.tapes import convert_tape
 
     result = convert_tape(globals_of().data_dir(), tape_or_run, allow_damage=allow_damage)
-    emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}")
+    emit(result, lambda: _convert_text(result))
+
+
+def _convert_text(result: dict[str, Any]) -> str:
+    from tickerml.sources.damage import allowed_text
+
+    return "\n".join(
+        [f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}", *allowed_text(result)]
+    )
 
 
 @data.command()
@@ -249,11 +265,12 @@ def _verify_text(result: dict[str, Any]) -> str:
     "--at", type=click.IntRange(0, I64_MAX), metavar="TS_NS", help="At this time, ns since 1970 UTC [the end]."
 )
 @click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
-@_allow_damage
+@ALLOW_DAMAGE
 @common
 def book(path: str, instrument: str, at: int | None, depth: int, allow_damage: bool) -> int:
     """Print a book as it was at a time; exit 6 where the tape is damaged before it."""
-    from tickerml.sources.tapes import book_at, damage_line
+    from tickerml.sources.damage import damage_line
+    from tickerml.sources.tapes import book_at
 
     result = book_at(globals_of().data_dir(), path, instrument, at, depth)
     emit(result, lambda: _book_text(result))

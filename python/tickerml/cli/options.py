@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tickerml.config import Loaded
 
 __all__ = [
+    "ALLOW_DAMAGE",
     "AMOUNT",
     "CONTROL_URL",
     "DURATION",
@@ -281,3 +282,6 @@ DURATION = Duration()
 ROWS_FILE = RowsFile()
 SETTING = Setting()
 INSTRUMENT = InstrumentId()
+ALLOW_DAMAGE = click.option(
+    "--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6; the result says so."
+)

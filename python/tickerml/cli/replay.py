@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tickerml.cli.options import ROWS_FILE, SETTING, check_output, common, globals_of
+from tickerml.cli.options import ALLOW_DAMAGE, ROWS_FILE, SETTING, check_output, common, globals_of
 from tickerml.cli.output import emit
 from tickerml.sources import BATCH_EVENTS
 
@@ -46,7 +46,7 @@ INSAMPLE = click.option(
 @click.command()
 @click.argument("tape_or_run")
 @click.option("--policy", help="Decide with this policy instead of the recorded one.")
-@click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
+@ALLOW_DAMAGE
 @INSAMPLE
 @_engine_options
 @common
@@ -64,6 +64,7 @@ def replay(
     """Run a tape through the engine again: the same digest, decisions and fills."""
     from tickerml import config, runner
     from tickerml.sources.lookup import find_tape
+    from tickerml.summary import summary_text
 
     given = globals_of()
     outputs = _outputs(fills, orders)
@@ -79,7 +80,7 @@ def replay(
         outputs=outputs,
         allow_insample=allow_insample,
     )
-    emit(result, lambda: runner.summary_text(result))
+    emit(result, lambda: summary_text(result))
 
 
 @click.command()
@@ -120,6 +121,7 @@ def backtest(
     from tickerml import runner
     from tickerml.profiles import PROFILES
     from tickerml.sources.lookup import find_events
+    from tickerml.summary import summary_text
 
     if sweep is None and (output or workers):
         raise click.UsageError("-o and --workers belong to --sweep FILE")
@@ -156,7 +158,7 @@ def backtest(
         allow_insample=allow_insample,
         band={name: given.load(policy, (*sets, ("queue", queue))) for name, queue in runner.BAND} if band else {},
     )
-    emit(result, lambda: runner.summary_text(result))
+    emit(result, lambda: summary_text(result))
 
 
 def _outputs(fills: Path | None, orders: Path | None, *inputs: Path) -> "Outputs":

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.progress import bar
+from tickerml.sources.damage import scanned
 from tickerml.sources.imported import check_usable, named_other
 from tickerml.sources.lookup import find_tape
-from tickerml.sources.runs import damage_text
 from tickerml.version import code_version
 from tickerml.writing import replacing
 
@@ -27,7 +27,6 @@ __all__ = [
     "book_at",
     "convert_into",
     "convert_tape",
-    "damage_line",
     "export_raw",
     "full_book",
     "import_files",
@@ -108,15 +107,12 @@ def convert_tape(data: Path, tape_or_run: str, *, allow_damage: bool = False) ->
     UnsoundDataError
         For a damaged tape, unless that is allowed: whole files are not replaced by what is left.
     """
-    from tickerml import _native
-
     tape = find_tape(tape_or_run, data)
-    if not allow_damage and (problem := damage_line(json.loads(_native.tape_scan(tape)))):
-        raise UnsoundDataError(f"{problem}; no event file was changed; --allow-damage converts what is left")
+    damage = scanned(tape, allow=allow_damage, so="no event file was changed; --allow-damage converts what is left")
     folder = tape.parent.parent if tape.parent.name == "tapes" else data
     made = _convert(folder, tape)
     return {"events": made["events"], "rows": made["rows"], "bytes": made["bytes"],
-            "cpu_s": round(time.process_time(), 6)}  # fmt: skip
+            "allowed_damage": damage, "cpu_s": round(time.process_time(), 6)}  # fmt: skip
 
 
 def convert_into(folder: Path, tape: Path) -> bool:
@@ -178,14 +174,6 @@ def span(tape: Path) -> tuple[int, int]:
     from tickerml import _native
 
     return _native.tape_span(tape) or (0, 0)
-
-
-def damage_line(found: Mapping[str, Any]) -> str:
-    """What is wrong with a tape, by its `damaged` and `missing_records`, in one line; empty where nothing is."""
-    damaged, missing = found["damaged"], found["missing_records"]
-    if damaged:
-        return damage_text(damaged[0]) + (f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else "")
-    return f"{missing} records are missing" if missing else ""
 
 
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
