@@ -193,7 +193,7 @@ def _convert_text(result: dict[str, Any]) -> str:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write (tardis-csv: a folder)."
 )
-@click.option("--instrument", type=INSTRUMENT, help="raw: which one of the tape's [the only one].")
+@click.option("--instrument", type=INSTRUMENT, help="Which one [csv: all, else the only one].")
 @click.option(
     "--base-latency-ms", type=FiniteRange(0, 60_000), default=5, show_default=True,
     help="One way, of the fastest message: what the venue's clock is corrected with.",
@@ -201,13 +201,14 @@ def _convert_text(result: dict[str, Any]) -> str:
 @common
 def export(format_name: str, path: str, output: Path, instrument: str | None, base_latency_ms: float) -> None:
     """Write event files (files, a folder, a glob or a run) for another program; raw: a tape's frames as lines."""
+    from tickerml.sources.chosen import files_of
     from tickerml.sources.lookup import find_events, find_tape
 
     data_dir = globals_of().data_dir()
-    if instrument is not None and format_name != "raw":
-        raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
     output = _to_replace(output, folder=format_name == "tardis-csv")
-    files = [] if format_name == "raw" else find_events((path,), data_dir)
+    files = []
+    if format_name != "raw":
+        files = files_of(find_events((path,), data_dir), instrument, one=format_name != "csv")
     check_output("-o", output, *(files or find_tape(path, data_dir).iterdir()))
     result: dict[str, Any]
     if format_name == "raw":
