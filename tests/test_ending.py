@@ -84,3 +84,32 @@ def test_a_fresh_run_has_nothing_of_another_process(url: str, tmp_path: Path) ->
         result = tickerml(tmp_path, command, "--at", url, "--duration", "1s")
         verified = tickerml(tmp_path, "data", "verify", result["run"])
         assert (result["resumed"], result["of_process"], result["frames"]) == (False, [], verified["frames"])
+
+
+# ---- whose account ---------------------------------------------------------------------------------------------------
+
+BOUGHT = ("run", "--policy", "grid", "--set", "qty=0.01", "--set", "position_max=1")
+
+
+def test_the_demo_and_the_venue_at_a_url_have_an_account_each(url: str, tmp_path: Path) -> None:
+    """What is held at one need not be listed at the other."""
+    ether = (*BOUGHT, "--at", url, "--instrument", "binance_usdm:ETHUSDT", "--instrument", "binance_usdm:BTCUSDT")
+    at = tickerml(tmp_path, *ether, "--duration", "3s")
+    assert at["fills"] > 0
+    demo = (*BOUGHT, "--demo", "--instrument", "binance_spot:BTCUSDT", "--duration", "2s")
+    first = run(tmp_path, *demo)
+    assert (first.returncode, "with the account" in first.stderr) == (0, False), first.stderr
+    again = run(tmp_path, *demo)
+    assert (again.returncode, f"with the account of run {json.loads(first.stdout)['run']}" in again.stderr) == (0, True)
+    back = run(tmp_path, *ether, "--duration", "1s")
+    assert (back.returncode, f"with the account of run {at['run']}" in back.stderr) == (0, True), back.stderr
+
+
+def test_a_killed_demo_is_not_gone_on_with_elsewhere(url: str, tmp_path: Path) -> None:
+    with Running([*COMMAND, "--data", str(tmp_path), "run", "--demo"], tmp_path, **EACH_SECOND) as process:
+        name = process.line_with("starting run ").split()[2]
+        process.line_with("live 2/2")
+        process.kill()
+    same = ("--instrument", "binance_spot:BTCUSDT", "--instrument", "binance_usdm:BTCUSDT")
+    assert tickerml(tmp_path, "run", "--at", url, *same, "--duration", "1s")["run"] != name
+    assert tickerml(tmp_path, "run", "--demo", "--duration", "1s")["run"] == name

@@ -76,7 +76,7 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
             sinks: list[Sink] = [tally, ledger, checkpoints]
             traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
-            ledger.account = carry.account(name, session, traded)
+            ledger.account = carry.account(name, session, traded, here.account)
             # The tape is whole on disk before the ledger commits what rests on it; the run is ended after both.
             with traded, settled(feed, durable):
                 if not session.awaits:

@@ -85,7 +85,7 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[Recording]
     config = loaded.config
     pinned = {
         "command": asked.command,
-        "config_hash": build.config_hash(config),
+        "config_hash": build.config_hash(config, place.account),
         "code_version": code_version(),
         "policy": config.model.policy,
     }
@@ -164,7 +164,7 @@ def _carried(place: Place, asked: Asked, name: str, instruments: list[str]) -> d
 
     if asked.command != "run" or asked.new or _begun(place.data / "tapes" / name):
         return None
-    found = carry.newest(place.data, asked.command, place.source, name)
+    found = carry.newest(place.data, asked.command, place.source, name, place.account)
     if found:
         carry.check_listed(found, instruments)
     return found
