@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,27 @@ def test_a_killed_demo_is_not_gone_on_with_elsewhere(url: str, tmp_path: Path) -
     same = ("--instrument", "binance_spot:BTCUSDT", "--instrument", "binance_usdm:BTCUSDT")
     assert tickerml(tmp_path, "run", "--at", url, *same, "--duration", "1s")["run"] != name
     assert tickerml(tmp_path, "run", "--demo", "--duration", "1s")["run"] == name
+
+
+# ---- what came with the account --------------------------------------------------------------------------------------
+
+
+def test_the_profit_of_a_run_stands_beside_that_of_its_account(url: str, tmp_path: Path) -> None:
+    words = (*BOUGHT, "--at", url, "--duration")
+    first = tickerml(tmp_path, *words, "3s")
+    assert (first["carried_run"], first["fills"] > 0) == (None, True)
+    for name in ("pnl", "fees", "funding"):
+        assert first[f"run_{name}_quote"] == first[f"{name}_quote"]
+    second = tickerml(tmp_path, *words, "2s")
+    assert (second["carried_run"], second["run"] != first["run"]) == (first["run"], True)
+    fees = Decimal(second["fees_quote"]) - Decimal(first["fees_quote"])
+    assert Decimal(second["run_fees_quote"]) == fees
+    # What was held is worth in the second run's first moment what it was in the first run's last.
+    assert Decimal(second["run_pnl_quote"]) == Decimal(second["pnl_quote"]) - Decimal(first["pnl_quote"])
+    replayed = tickerml(tmp_path, "replay", second["run"])
+    for key in ("carried_run", "run_pnl_quote", "run_fees_quote", "run_funding_quote"):
+        assert replayed[key] == second[key]
+    shown = text(tmp_path, "replay", second["run"]).splitlines()
+    (line,) = [line for line in shown if line.startswith("this run ")]
+    assert (f"P&L {second['run_pnl_quote']}" in line, f"of run {first['run']}" in line) == (True, True), line
+    assert not any(line.startswith("this run ") for line in text(tmp_path, "replay", first["run"]).splitlines())

@@ -62,6 +62,7 @@ class Desk:
     portfolio: Portfolio
     costs: CostTally
     sinks: list[Sink]
+    carried_run: str | None = None
     engine_cpu_s: float = 0.0
 
     def trade(self, session: Any, watch: Callable[[Sink], Sink] | None = None) -> None:
@@ -113,6 +114,7 @@ def desk(
         portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
         costs=CostTally(instruments, Gauge.of(config.execution)),
         sinks=list(sinks),
+        carried_run=carried.get("source_run"),
     )
 
 
@@ -137,6 +139,7 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
     """The result of a run in the keys of contract.md."""
     shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))
     stats = dict(session.stats())
+    of_run = zip(("pnl", "fees", "funding"), traded.portfolio.of_run(), strict=True)
     if shot.funding_unknown:
         log.warning(
             "funding is not known: no rate for %d settlements, or hours without a word of any, that a contract was "
@@ -152,6 +155,9 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
         "refused": stats.pop("refused"),
         "pnl_quote": decimal_text(shot.pnl_e18, 18),
         "fees_quote": decimal_text(shot.fees_e18, 18),
+        # The account may have a past: what this run added to it stands beside.
+        "carried_run": traded.carried_run,
+        **{f"run_{name}_quote": decimal_text(amount, 18) for name, amount in of_run},
         # What is not known is not 0: then the known part stands beside it.
         "funding_quote": None if shot.funding_unknown else decimal_text(shot.funding_e18, 18),
         "funding_known_quote": decimal_text(shot.funding_e18, 18),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tickerml.sinks.costs import costs_text
 from tickerml.sources.damage import allowed_text
 
 __all__ = ["summary_text"]
+
+OF_RUN: Final = (("P&L", "pnl"), ("fees", "fees"), ("funding", "funding"))
+"""Words, and the keys that they stand for."""
 
 
 def summary_text(result: Mapping[str, Any]) -> str:
@@ -20,6 +23,7 @@ def summary_text(result: Mapping[str, Any]) -> str:
             f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
             f"refused {result['refused']}",
             f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {_funding_text(result)}",
+            *_of_run_text(result),
             f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
             *(
                 f"{name:10} P&L {end['pnl_quote']}   fills {end['fills']}   "
@@ -32,6 +36,15 @@ def summary_text(result: Mapping[str, Any]) -> str:
             f"digest     {result['digest']}",
         ]
     )
+
+
+def _of_run_text(result: Mapping[str, Any]) -> list[str]:
+    """What this run added to an account that another one left; none for an account without a past."""
+    if result["carried_run"] is None:
+        return []
+    money = "   ".join(f"{name} {result[f'run_{key}_quote']}" for name, key in OF_RUN)
+    return [f"this run   {money}   (the rest, and the peak of the drawdown, came with the account of run"
+            f" {result['carried_run']})"]  # fmt: skip
 
 
 def _funding_text(result: Mapping[str, Any]) -> str:
