@@ -1,5 +1,6 @@
 """`tickerml costs`: what a round trip would have cost on a recorded book, or costs now on a running run's."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ import click
 from tickerml.cli.options import ALLOW_DAMAGE, I64_MAX, INSTRUMENT, SETTING, STEP, common, globals_of
 from tickerml.cli.output import emit
 
-__all__ = ["costs"]
+__all__ = ["costs", "volume_text", "window_s"]
+
+WINDOW_S = 300.0
+"""What the impact is measured by: the volume of five minutes."""
 
 OLD_S = 10.0
 """A running run's book older than this is said to be old."""
@@ -58,7 +62,13 @@ def costs(
         trips = round_trips(Ladder.of(book), Fraction(qty), maker, taker, Gauge.of(loaded.config.execution))
     except BadQuantity as e:
         raise click.BadParameter(str(e), param_hint="--qty") from None
-    result = {"run": tape.name, "ts_recv_ns": book["ts_recv_ns"], **trips, "allowed_damage": damage}
+    result = {
+        "run": tape.name,
+        "ts_recv_ns": book["ts_recv_ns"],
+        **trips,
+        "volume_window_s": window_s(book),
+        "allowed_damage": damage,
+    }
     if not tape_or_run and at is None:
         _say_if_old(tape, book["ts_recv_ns"])
     emit(result, lambda: _text(result))
@@ -95,6 +105,26 @@ def _say_if_old(tape: Path, ts_ns: int) -> None:
         click.echo(f"run {tape.name}: its last record is {age_s:.0f} s old; does it still run?", err=True)
 
 
+def window_s(book: Mapping[str, Any]) -> float:
+    """How much of the five minutes before a book lies on its tape, seconds."""
+    return min(WINDOW_S, float(book["ts_recv_ns"] - book["begins_ns"]) / 1e9)
+
+
+def volume_text(result: Mapping[str, Any]) -> list[str]:
+    """What was traded before, and how far it can be believed."""
+    volume, window = result["volume_qty"], result["volume_window_s"]
+    if window < WINDOW_S:
+        short = f"in the {window:.3g} s since the tape begins, not in five minutes: the impact is shown too high"
+        lines = [f"{volume} were traded {short}"]
+    else:
+        lines = [f"{volume} were traded in the five minutes before"]
+    if volume == "0":
+        lines.append("nothing was traded: impact is shown as 0 and not known")
+    elif result["large"]:
+        lines.append("that is too much of it for these numbers to hold: see participation_frac_max")
+    return lines
+
+
 def _text(result: dict[str, Any]) -> str:
     from tickerml.cli.output import time_text
     from tickerml.sources.damage import allowed_text
@@ -102,11 +132,9 @@ def _text(result: dict[str, Any]) -> str:
     names = ("spread", "depth", "fee", "impact", "total")
     head = [
         f"{result['instrument']} at {time_text(result['ts_recv_ns'])}: {result['bid_px']} / {result['ask_px']}",
-        f"{result['qty']} is worth {result['mid_quote']} {result['quote']} at the mid; "
-        f"{result['volume_qty']} were traded in the five minutes before",
+        f"{result['qty']} is worth {result['mid_quote']} {result['quote']} at the mid",
+        *volume_text(result),
     ]
-    if result["large"]:
-        head.append("that is too much of it for these numbers to hold: see participation_frac_max")
     lines = [f"{'paid, ' + result['quote']:24}" + "".join(f"{name:>14}" for name in names) + f"{'bps':>10}"]
     rows = [(f"{row['side']} {row['liquidity']}", row) for row in result["legs"]]
     rows += [(f"buy {row['buy']}, sell {row['sell']}", row) for row in result["trips"]]

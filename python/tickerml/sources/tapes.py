@@ -184,12 +184,23 @@ def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, de
     NotFoundError
         For an instrument that the tape does not have, or did not have yet.
     """
+    book = _book(find_tape(tape_or_run, data), instrument, at_ns, depth)
+    return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+
+
+def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:
+    """The same with every level, and beside it the instrument's metadata, what was traded in five minutes before, and
+    the span of the tape (`begins_ns`, `ends_ns`).
+    """
+    book = _book(tape, instrument, at_ns, LEVELS_MAX)
+    return {**book, **dict(zip(("begins_ns", "ends_ns"), span(tape), strict=True))}
+
+
+def _book(tape: Path, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
     from tickerml import _native
 
-    tape = find_tape(tape_or_run, data)
     try:
-        book = json.loads(_native.tape_book(tape, instrument, at_ns, depth))
-        return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+        return dict(json.loads(_native.tape_book(tape, instrument, at_ns, depth)))
     except NotFoundError:
         if at_ns is None:
             raise
@@ -198,13 +209,6 @@ def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, de
     raise NotFoundError(
         f"--at {at_ns}: nothing was known of {end['instrument']} yet; this tape begins at {begin_ns}, give a later time"
     )
-
-
-def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:
-    """The same with every level, and beside it the instrument's metadata and what was traded in five minutes before."""
-    from tickerml import _native
-
-    return dict(json.loads(_native.tape_book(tape, instrument, at_ns, LEVELS_MAX)))
 
 
 def _convert(
