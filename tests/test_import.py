@@ -165,3 +165,20 @@ def test_a_snapshot_alone_is_taken(tmp_path: Path) -> None:
     file.write_text(line)
     steps = ("--tick", "0.01", "--lot", "0.00001")
     assert tickerml(tmp_path, *asked_for(file, "binance_spot:DEMOUSDT"), *steps)["snapshots"] == 1
+
+
+def test_an_instrument_of_no_venue_is_told_with_the_venues_that_there_are(tmp_path: Path) -> None:
+    for words in (asked_for(SPOT, "binance:DEMOUSDT"), ("data", "import", "hftbacktest-npz", str(SPOT), "--instrument",
+                  "binance:DEMOUSDT", "--tick", "1", "--lot", "1")):  # fmt: skip
+        error = tickerml(tmp_path, *words, code=3)
+        assert error.startswith("--instrument binance:DEMOUSDT: no such venue in this version; ")
+        assert ("binance_us" in error, error.count("\n")) == (True, 1)
+
+
+def test_a_run_without_event_files_says_what_makes_them(tmp_path: Path) -> None:
+    name = tickerml(tmp_path, *importing(SPOT), "--no-events")["run"]
+    for words in (("backtest", name, "--policy", "hold"), ("data", "export", "csv", name, "-o", "x.csv")):
+        error = tickerml(tmp_path, *words, code=3)
+        assert (f"`tickerml data convert {name}`" in error, error.count("\n")) == (True, 1)
+    other = f"{name[:-4]}zzzz"
+    assert "no such run" in tickerml(tmp_path, "backtest", other, "--policy", "hold", code=3)

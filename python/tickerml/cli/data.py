@@ -1,5 +1,7 @@
 """`tickerml data`: import, convert, verify, look at, list."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from tickerml.cli.options import (
     globals_of,
 )
 from tickerml.cli.output import bytes_text, emit, span_text
-from tickerml.errors import UnsoundDataError
+from tickerml.errors import NotFoundError, UnsoundDataError
 
 __all__ = ["data"]
 
@@ -116,14 +118,29 @@ def import_(
 ) -> None:
     """Make a tape and event files of recordings; several FILEs are one tape. An npz makes event files only."""
     steps = {"tick": tick, "lot": lot, "min_notional": min_notional}
-    if format_ == "hftbacktest-npz":
-        result = _import_npz(files, instrument, steps, no_events=no_events)
-        emit(result, lambda: _npz_text(result))
-        return
-    from tickerml.sources.tapes import import_files
+    with _known_venue(instrument):
+        if format_ == "hftbacktest-npz":
+            result = _import_npz(files, instrument, steps, no_events=no_events)
+            emit(result, lambda: _npz_text(result))
+            return
+        from tickerml.sources.tapes import import_files
 
-    result = import_files(globals_of().data_dir(), format_, files, instrument, events=not no_events, steps=steps)
-    emit(result, lambda: _import_text(result))
+        result = import_files(globals_of().data_dir(), format_, files, instrument, events=not no_events, steps=steps)
+        emit(result, lambda: _import_text(result))
+
+
+@contextmanager
+def _known_venue(instrument: str) -> Iterator[None]:
+    """Says of an instrument that the native side does not know which venues there are. Not asked beforehand: the
+    configuration that has them takes longer to load than a small file to import.
+    """
+    try:
+        yield
+    except NotFoundError:
+        from tickerml.config.flags import check_venue
+
+        check_venue(instrument)
+        raise
 
 
 def _import_npz(

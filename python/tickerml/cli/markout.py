@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerml.cli.options import ALLOW_DAMAGE, SETTING, FiniteRange, check_output, common, globals_of
+from tickerml.cli.options import ALLOW_DAMAGE, ROWS_FILE, SETTING, FiniteRange, check_output, common, globals_of
 from tickerml.cli.output import emit
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ RESAMPLES_MIN = 1_000
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_EVENTS...")
 @click.option("--fills", type=click.Path(path_type=Path), help="Fills of a replay or backtest, not the run's ledger.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write one row a fill (.csv, .parquet).")
+@click.option("-o", "--output", type=ROWS_FILE, help="Write one row a fill (.csv, .parquet).")
 @click.option("--ratio", type=FiniteRange(0, 1e6), help="Threshold of ahead_ratio [toxic_ahead_ratio].")
 @click.option("--resamples", type=click.IntRange(RESAMPLES_MIN, 1_000_000), default=RESAMPLES_MIN, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 1 << 62), default=1, show_default=True, help="Of the resampling.")
@@ -46,11 +46,8 @@ def markout(
     The fills are those of a RUN's ledger, or of --fills FILE; the market is that of the run's tape or of event files.
     """
     from tickerml.markout import joined, rule, table
-    from tickerml.sinks.files import check_ending
     from tickerml.sources.damage import scanned
 
-    if output is not None:
-        check_ending(output)
     market = Market(sources, sets)
     damage = scanned(market.tape, allow=allow_damage) if market.tape else None
     if output is not None:

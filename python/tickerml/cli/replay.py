@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tickerml.cli.options import ALLOW_DAMAGE, ROWS_FILE, SETTING, check_output, common, globals_of
+from tickerml.cli.options import ALLOW_DAMAGE, ROWS_FILE, SETTING, SWEEP_FILE, check_output, common, globals_of
 from tickerml.cli.output import emit
 from tickerml.sources import BATCH_EVENTS
 
@@ -95,7 +95,7 @@ def replay(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=SWEEP_FILE,
     metavar="FILE",
     help="Where a sweep's rows go (.parquet) [the sweep file's name, in the working folder].",
 )
@@ -139,7 +139,7 @@ def backtest(
         from tickerml import config
         from tickerml import sweep as sweeps
 
-        output = output or sweeps.default_output(sweep)
+        output = output or _default_output(sweep)
         check_output("-o", output, sweep, *files)
         if output.resolve().is_relative_to(given.data_dir().resolve()):
             raise click.UsageError(f"{output}: a backtest writes nothing under the data folder; say where with -o FILE")
@@ -159,6 +159,20 @@ def backtest(
         band={name: given.load(policy, (*sets, ("queue", queue))) for name, queue in runner.BAND} if band else {},
     )
     emit(result, lambda: summary_text(result))
+
+
+def _default_output(sweep: Path) -> Path:
+    """Where a sweep's rows go without ``-o``: into the working folder, under the name of its file.
+
+    Raises
+    ------
+    click.UsageError
+        Where that is there already.
+    """
+    path = Path(f"{sweep.stem}.parquet")
+    if path.exists():
+        raise click.UsageError(f"{path}: is there already; move it away, or say where with -o FILE")
+    return path
 
 
 def _outputs(fills: Path | None, orders: Path | None, *inputs: Path) -> "Outputs":
