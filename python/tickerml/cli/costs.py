@@ -135,10 +135,10 @@ def _text(result: dict[str, Any]) -> str:
         f"{result['qty']} is worth {result['mid_quote']} {result['quote']} at the mid",
         *volume_text(result),
     ]
-    lines = [f"{'paid, ' + result['quote']:24}" + "".join(f"{name:>14}" for name in names) + f"{'bps':>10}"]
+    lines = [f"{'paid, ' + result['quote']:24}" + "".join(f"{name:>13}" for name in names) + f"{'bps':>10}"]
     rows = [(f"{row['side']} {row['liquidity']}", row) for row in result["legs"]]
     rows += [(f"buy {row['buy']}, sell {row['sell']}", row) for row in result["trips"]]
     for label, row in rows:
-        money = "".join(f"{float(row[f'{name}_quote']):>14.4f}" for name in names)
+        money = "".join(f"{float(row[f'{name}_quote']):>13.4f}" for name in names)
         lines.append(f"{label:24}{money}{row['total_bps']:>10.2f}")
     return "\n".join([*head, *lines, *allowed_text(result)])
