@@ -91,7 +91,7 @@ def test_every_command_of_the_contract_explains_itself(command: str, capsys: pyt
         ("replay", "--policy --set --allow-damage --fills --orders --batch-events"),
         ("backtest", "--policy --set --profile --allow-insample --fills --orders --batch-events"),
         ("backtest", "--sweep --output --workers"),
-        ("parity", "--others --workers"),
+        ("parity", "--others --workers --allow-damage"),
         ("data import", "--instrument --no-events --tick --lot --min-notional"),
         ("data verify", "--strict"),
         ("data export", "--output --instrument --base-latency-ms"),
@@ -388,3 +388,12 @@ def test_one_signal_drains_and_a_second_leaves(how: str, code: int, out: str) ->
     done = subprocess.run([sys.executable, "-c", SIGNALS, how], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, out), done.stderr
     assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_a_flag_is_named_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (("--policy", "nope"), "--policy: 'nope' does"), (("--set", "step_ms=x"), "--set step_ms: 'x' does not"),
+        (("--policy", "grid", "--set", "qty=x"), "--set qty: 'x'"),
+    ):  # fmt: skip
+        code, _, err = call(capsys, "run", "--demo", *words)
+        assert (code, err.startswith(said), err.count("\n")) == (4, True, 1), err

@@ -279,3 +279,20 @@ def test_quotes_at_are_the_venues_books() -> None:
         assert (found["stretch"][k] > 0) == (quote[0] != UNDEF_I64)
     with pytest.raises(ValueError, match="goes back"):
         _native.quotes_at([columns(market)], json.dumps(market.settings), name, times[::-1].copy())
+
+
+@pytest.mark.parametrize("money", ["0", "-0.12345", "999.99999", "-54321.987654321", "-98765432.1"])
+def test_the_table_of_costs_fits_a_hundred_columns(money: str) -> None:
+    names = ("delay", "wait", "spread", "depth", "fee", "impact")
+    row = {
+        "instrument": "binance_spot:1000SATSUSDT", "fills": 123_456, "toxic": 12_345, "unknown": 3, "large": 1,
+        **{f"{name}_quote": money for name in names},
+    }  # fmt: skip
+    lines = costs_text([{**row, "liquidity": "taker"}, {**row, "liquidity": "maker"}])
+    assert max(map(len, lines)) <= 100, lines
+    assert [line.strip() for line in lines].count("binance_spot:1000SATSUSDT") == 1, "one line names both rows"
+    table = [line.split() for line in lines if line.startswith(("cost of fills", "  taker", "  maker"))]
+    assert [row[0] for row in table[1:]] == ["taker", "maker"]
+    assert all(len(cells) == len(table[0]) - 3 for cells in table[1:])
+    shown = float(table[1][2])
+    assert shown == pytest.approx(float(money), rel=1e-5, abs=1e-4)

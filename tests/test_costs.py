@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMAND, Running, tickerml
+from commands import COMMAND, Running, environment, tickerml
+from tickerml.cli import costs
 from tickerml.cost import Gauge
 from tickerml.errors import TickerError
 from tickerml.roundtrip import BadQuantity, Ladder, round_trips
@@ -105,6 +107,48 @@ def test_every_mistake_is_one_line(recorded: tuple[Path, str]) -> None:
         text = tickerml(data, "costs", *words, code=code)
         assert said in text
         assert text.count("\n") == 1, text
+
+
+BEGIN_NS = 1_760_000_000_017_372_731
+"""The first record of the capture; it is a minute long, and its book lives after 0.3 s."""
+
+
+def shown(data: Path, *words: str) -> list[str]:
+    """The text for people."""
+    return subprocess.run(
+        [*COMMAND, "--data", str(data), *words], capture_output=True, text=True, check=True, cwd=data,
+        env=environment(),
+    ).stdout.splitlines()  # fmt: skip
+
+
+def test_a_time_before_the_book_is_told_with_the_tapes_span(recorded: tuple[Path, str]) -> None:
+    data, run = recorded
+    words = ("costs", DEMO, run, "--qty", "1", "--at")
+    for at in (0, BEGIN_NS - 1):
+        error = tickerml(data, *words, str(at), code=3)
+        assert error == (
+            f"--at {at}: nothing was known of {DEMO} yet; this tape begins at {BEGIN_NS}, give a later time\n"
+        )
+    error = tickerml(data, *words, str(BEGIN_NS), code=1)
+    assert ("not Live" in error, f"from {BEGIN_NS} to " in error, error.count("\n")) == (True, True, 1)
+
+
+def test_a_window_that_is_shorter_than_five_minutes_is_marked(recorded: tuple[Path, str]) -> None:
+    data, run = recorded
+    words = ("costs", DEMO, run, "--qty", "1", "--at", str(BEGIN_NS + 40 * 10**9))
+    assert tickerml(data, *words)["volume_window_s"] == pytest.approx(40, abs=0.1)
+    (line,) = [line for line in shown(data, *words) if "were traded" in line]
+    assert "in the 40 s since the tape begins, not in five minutes: the impact is shown too high" in line
+
+
+def test_a_whole_window_is_five_minutes() -> None:
+    assert costs.window_s({"ts_recv_ns": 400 * 10**9, "begins_ns": 0}) == 300
+    assert costs.window_s({"ts_recv_ns": 40 * 10**9, "begins_ns": 10**9}) == 39
+    said = costs.volume_text({"volume_qty": "3", "volume_window_s": 300.0, "large": False})
+    assert said == ["3 were traded in the five minutes before"]
+    assert costs.volume_text({"volume_qty": "0", "volume_window_s": 300.0, "large": True})[1:] == [
+        "nothing was traded: impact is shown as 0 and not known"
+    ]
 
 
 def test_a_running_runs_book(tmp_path: Path) -> None:

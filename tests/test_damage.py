@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMAND, Running, import_capture, run, serving, tickerml
+from commands import COMMAND, Running, environment, import_capture, run, serving, tickerml
 from tape_reader import records
 
 _native = pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -194,3 +195,65 @@ def test_a_book_over_damage_is_printed_and_told(damaged: tuple[Path, str, Path])
     assert (allowed.returncode, allowed.stdout, allowed.stderr) == (0, done.stdout, done.stderr)
     early = run(data, *words, "--at", "1760000001000000000")
     assert (early.returncode, early.stderr, json.loads(early.stdout)["damaged"]) == (0, "", [])
+
+
+# ---- what a result says of it ----------------------------------------------------------------------------------------
+
+SPOT = "binance_spot:DEMOUSDT"
+EARLY = "1760000001000000000"
+"""Before the damage, and when its book was alive."""
+
+
+def lost(data: Path, name: str) -> dict[str, Any]:
+    """The key `allowed_damage` as `data verify` has it."""
+    found = json.loads(run(data, "data", "verify", name).stdout)
+    (damage,) = found["damaged"]
+    first = f"{damage['segment']} at byte {damage['offset']}: {damage['reason']}"
+    return {"places": 1, "bytes": damage["bytes"], "missing_records": found["missing_records"], "first": first}
+
+
+@pytest.fixture
+def fills(damaged: tuple[Path, str, Path], tmp_path: Path) -> Path:
+    """A file of fills, of which there are none."""
+    file = tmp_path / "fills.csv"
+    tickerml(damaged[0], "replay", damaged[1], "--policy", "hold", "--allow-damage", "--fills", str(file))
+    return file
+
+
+@pytest.mark.parametrize("command", ["replay", "markout", "costs", "convert"])
+def test_a_result_over_damage_is_asked_for_and_says_so(
+    command: str, damaged: tuple[Path, str, Path], fills: Path, imported: tuple[Path, str]
+) -> None:
+    data, name, segment = damaged
+    words = {
+        "replay": ("replay", name, "--policy", "hold"), "markout": ("markout", name, "--fills", str(fills)),
+        "costs": ("costs", SPOT, name, "--qty", "0.05"), "convert": ("data", "convert", name),
+    }[command]  # fmt: skip
+    error = tickerml(data, *words, code=6)
+    assert (segment.name in error, "--allow-damage" in error, error.count("\n")) == (True, True, 1)
+    if command == "costs":  # after the lost block its book is none: what lies before it is asked for
+        assert tickerml(data, *words, "--at", EARLY)["allowed_damage"] is None
+    else:
+        assert tickerml(data, *words, "--allow-damage")["allowed_damage"] == lost(data, name)
+        said = subprocess.run(
+            [*COMMAND, "--data", str(data), *words, "--allow-damage"], capture_output=True, text=True, check=True,
+            cwd=data, env=environment(),
+        ).stdout  # fmt: skip
+        (line,) = [line for line in said.splitlines() if line.startswith("DAMAGED")]
+        assert f"{lost(data, name)['missing_records']} records are missing" in line
+    whole, sound = imported
+    words = tuple(sound if word == name else word for word in words)
+    for more in ((), ("--allow-damage",)):
+        assert tickerml(whole, *words, *more)["allowed_damage"] is None
+
+
+def test_parity_over_damage_is_asked_for_and_says_so(url: str, tmp_path: Path) -> None:
+    result = tickerml(tmp_path, "run", "--at", url, "--policy", "grid", "--duration", "2s")
+    words = ("parity", result["run"], "--no-others")
+    assert tickerml(tmp_path, *words)["allowed_damage"] is None
+    segment = next((tmp_path / "demo" / "tapes" / result["run"]).glob("*.tape"))
+    flip(segment, segment.stat().st_size - 100)
+    error = tickerml(tmp_path, *words, code=6)
+    assert (segment.name in error, "--allow-damage" in error, error.count("\n")) == (True, True, 1)
+    done = run(tmp_path, *words, "--allow-damage")
+    assert json.loads(done.stdout)["allowed_damage"] == lost(tmp_path, result["run"]), done.stderr

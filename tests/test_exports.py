@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import import_capture, run, tickerml
+from commands import import_capture, run, serving, tickerml
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.schema import KINDS, STATES, UNDEF_I64, decimal_text
 from tickerml.sinks import text
@@ -122,7 +122,6 @@ def test_raw_of_a_live_tape_imports_to_the_same_events(tmp_path: Path) -> None:
 def test_an_export_that_fails_leaves_nothing(loaded: tuple[Path, str, str], tmp_path: Path) -> None:
     data, run, _ = loaded
     assert "is a folder" in tickerml(data, "data", "export", "csv", run, "-o", str(tmp_path), code=2)
-    assert "for raw" in tickerml(data, "data", "export", "csv", run, "-o", "x", "--instrument", "a:B", code=2)
     (tmp_path / "file").write_text("")
     assert "give a folder" in tickerml(data, "data", "export", "tardis-csv", run, "-o", str(tmp_path / "file"), code=2)
     assert "no event files" in tickerml(data, "data", "export", "csv", "nowhere", "-o", "x.csv", code=3)
@@ -203,3 +202,59 @@ def test_no_export_replaces_what_it_reads(tmp_path: Path) -> None:
         said = tickerml(tmp_path, "data", "export", format_, source, "-o", str(out), code=2)
         assert ("is an input" in said, said.count("\n")) == (True, 1), said
     assert before == (events.read_bytes(), tape.read_bytes())
+
+
+# ---- of several instruments ------------------------------------------------------------------------------------------
+
+ONE = {"hftbacktest-npz": "x.npz", "tardis-csv": "folder", "raw": "x.raw"}
+"""Formats that hold one instrument, and where they go."""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A data folder with one run of two instruments, and event files."""
+    data = tmp_path_factory.mktemp("two")
+    named = ("--instrument", "binance_spot:BTCUSDT", "--instrument", "binance_usdm:BTCUSDT")
+    with serving(data, "--speed", "5") as (_, url):
+        made = tickerml(data, "collect", "--at", url, "--duration", "2s", *named)
+    tickerml(data, "data", "convert", made["run"])
+    return data, made["run"]
+
+
+@pytest.mark.parametrize("format_", ONE)
+def test_an_export_of_one_asks_which_and_leaves_nothing(format_: str, two: tuple[Path, str], tmp_path: Path) -> None:
+    data, name = two
+    out = tmp_path / ONE[format_]
+    words = ("data", "export", format_, name, "-o", str(out))
+    error = tickerml(data, *words, code=3)
+    assert (error.count("\n"), "--instrument" in error) == (1, True)
+    assert all(one in error for one in ("binance_spot:BTCUSDT", "binance_usdm:BTCUSDT"))
+    error = tickerml(data, *words, "--instrument", "binance_usdm:NONE", code=3)
+    assert (error.count("\n"), "binance_usdm:NONE" in error, "binance_usdm:BTCUSDT" in error) == (1, True, True)
+    assert list(tmp_path.iterdir()) == []
+    rows = [
+        tickerml(data, *words, "--instrument", one)["rows"] for one in ("binance_spot:BTCUSDT", "binance_usdm:BTCUSDT")
+    ]
+    assert min(rows) > 0
+
+
+def test_csv_takes_all_or_the_one_that_is_named(two: tuple[Path, str], tmp_path: Path) -> None:
+    data, name = two
+    out = tmp_path / "x.csv"
+    words = ("data", "export", "csv", name, "-o", str(out))
+    assert "binance_usdm:BTCUSDT" in tickerml(data, *words, "--instrument", "binance_usdm:NONE", code=3)
+    whole = tickerml(data, *words)["rows"]
+    parts = []
+    for one in ("binance_spot:BTCUSDT", "binance_usdm:BTCUSDT"):
+        parts.append(tickerml(data, *words, "--instrument", one)["rows"])
+        assert {row["instrument"] for row in read(out)} == {one}
+    assert sum(parts) == whole
+
+
+def test_an_export_that_fails_leaves_no_folder(loaded: tuple[Path, str, str], tmp_path: Path) -> None:
+    files = sorted(loaded[0].glob("events/**/*.parquet"))
+    broken = tmp_path / "z.parquet"
+    broken.write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(UnsoundDataError, match="not a Parquet"):
+        text.export_tardis([*files, broken], tmp_path / "made" / "out")
+    assert list(tmp_path.iterdir()) == [broken]

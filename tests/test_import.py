@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,89 @@ def test_what_a_killed_import_left_behind_is_removed_by_the_next(tmp_path: Path)
     (draft / "spool.tmp").write_bytes(b"x")
     run_name = tickerml(tmp_path, *importing(SPOT))["run"]
     assert [path.name for path in (tmp_path / "tapes").iterdir()] == [run_name]
+
+
+# ---- another instrument's name ---------------------------------------------------------------------------------------
+
+
+def asked_for(file: Path, instrument: str, *more: str) -> tuple[str, ...]:
+    return "data", "import", "hftbacktest-raw", str(file), "--instrument", instrument, *more
+
+
+def renamed(lines: list[str], symbol: str) -> list[str]:
+    return [line.replace("demousdt", symbol.lower()).replace("DEMOUSDT", symbol) for line in lines]
+
+
+@pytest.mark.parametrize("events", [(), ("--no-events",)], ids=["events", "tape only"])
+@pytest.mark.parametrize("venue", ["binance_spot", "binance_usdm"])
+@pytest.mark.parametrize("kept", ["all", "no snapshot", "unwrapped"])
+def test_a_recording_under_another_instruments_name_is_refused(
+    kept: str, venue: str, events: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Its snapshot names no symbol: alone it would make a book that looks alive."""
+    with gzip.open({"binance_spot": SPOT, "binance_usdm": USDM}[venue], "rt") as raw:
+        lines = raw.read().splitlines()
+    if kept == "no snapshot":
+        lines = [line for line in lines if '"stream"' in line]
+    if kept == "unwrapped":
+        lines = [re.sub(r'\{"stream":"[^"]*","data":(.*)\}$', r"\1", line) for line in lines]
+    file, data = tmp_path / "x.raw", tmp_path / "data"
+    file.write_text("\n".join(lines))
+    data.mkdir()
+    error = tickerml(data, *asked_for(file, f"{venue}:ETHUSDT"), *events, code=6)
+    assert error.count("\n") == 1
+    assert f"{venue}:ETHUSDT" in error
+    assert ("DEMOUSDT" in error.upper()) == (kept != "unwrapped"), (
+        "it says what the file holds, where it says so itself"
+    )
+    assert "--instrument" in error
+    assert left(data) == []
+
+
+def test_a_recording_of_which_nearly_all_is_of_another_instrument_is_refused(tmp_path: Path) -> None:
+    with gzip.open(SPOT, "rt") as raw:
+        lines = raw.read().splitlines()
+    (first,) = renamed([next(line for line in lines if "@depth" in line)], "ETHUSDT")
+    data, file = tmp_path / "data", tmp_path / "x.raw"
+    data.mkdir()
+    file.write_text("\n".join([first, *lines]))
+    error = tickerml(data, *asked_for(file, "binance_spot:ETHUSDT"), code=6)
+    assert f"{len(lines) - 1} of {len(lines) + 1} lines were rejected" in error
+    assert "DEMOUSDT" in error
+    assert (error.count("\n"), left(data)) == (1, [])
+
+
+def test_one_of_two_instruments_in_a_recording_is_taken(tmp_path: Path) -> None:
+    with gzip.open(SPOT, "rt") as raw:
+        lines = raw.read().splitlines()
+    file = tmp_path / "x.raw"
+    file.write_text("\n".join(sorted(lines + renamed([line for line in lines if '"stream"' in line], "ETHUSDT"))))
+    wanted, found = (tickerml(tmp_path, *asked_for(given, "binance_spot:DEMOUSDT")) for given in (SPOT, file))
+    assert found["levels"] == wanted["levels"]
+    assert found["rejected_count"] == len(lines) - wanted["snapshots"]
+
+
+def test_a_snapshot_alone_is_taken(tmp_path: Path) -> None:
+    with gzip.open(SPOT, "rt") as raw:
+        (line,) = (line for line in raw.read().splitlines() if '"stream"' not in line)
+    file = tmp_path / "x.raw"
+    file.write_text(line)
+    steps = ("--tick", "0.01", "--lot", "0.00001")
+    assert tickerml(tmp_path, *asked_for(file, "binance_spot:DEMOUSDT"), *steps)["snapshots"] == 1
+
+
+def test_an_instrument_of_no_venue_is_told_with_the_venues_that_there_are(tmp_path: Path) -> None:
+    for words in (asked_for(SPOT, "binance:DEMOUSDT"), ("data", "import", "hftbacktest-npz", str(SPOT), "--instrument",
+                  "binance:DEMOUSDT", "--tick", "1", "--lot", "1")):  # fmt: skip
+        error = tickerml(tmp_path, *words, code=3)
+        assert error.startswith("--instrument binance:DEMOUSDT: no such venue in this version; ")
+        assert ("binance_us" in error, error.count("\n")) == (True, 1)
+
+
+def test_a_run_without_event_files_says_what_makes_them(tmp_path: Path) -> None:
+    name = tickerml(tmp_path, *importing(SPOT), "--no-events")["run"]
+    for words in (("backtest", name, "--policy", "hold"), ("data", "export", "csv", name, "-o", "x.csv")):
+        error = tickerml(tmp_path, *words, code=3)
+        assert (f"`tickerml data convert {name}`" in error, error.count("\n")) == (True, 1)
+    other = f"{name[:-4]}zzzz"
+    assert "no such run" in tickerml(tmp_path, "backtest", other, "--policy", "hold", code=3)

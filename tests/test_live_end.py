@@ -125,10 +125,12 @@ def test_where_every_venue_is_blocked_the_command_ends_with_1_and_the_way_out(
 def test_one_blocked_venue_is_said_and_counted_and_the_other_goes_on(front: Front, tmp_path: Path) -> None:
     front.rules = {USDM: BLOCKED}
     done = run(tmp_path, "run", "--at", f"{front.url}/control", "--duration", "3s")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     result = json.loads(done.stdout)
     assert result["frames"] > 100
     assert [text.split(":")[0] for text in result["blocked"]] == [USDM]
+    assert [row["venue"] for row in result["silent"]] == [USDM]
+    assert "HTTP 451" in result["silent"][0]["cause"]
     assert "HTTP 451" in done.stderr
     assert instruments(tmp_path, result["run"]) == {f"{SPOT}:BTCUSDT", f"{SPOT}:ETHUSDT"}
     assert tickerml(tmp_path, "replay", result["run"])["digest"] == result["digest"]
@@ -195,14 +197,46 @@ def test_a_signal_before_the_first_frame_ends_the_run_in_order(number: int, fron
         name = process.line_with("starting run ").split()[2]
         result = json.loads(process.stop(number))
     assert (result["frames"], result["views"]) == (0, 1)
+    assert [row["venue"] for row in result["silent"]] == [SPOT, USDM], "it is said, and Ctrl-C is 0 all the same"
     assert (only_run(tmp_path)[1]["state"], stops(tmp_path, name)) == ("ended", 1)
     assert tickerml(tmp_path, "replay", name)["digest"] == result["digest"]
 
 
 def test_a_duration_ends_a_run_that_never_had_a_frame(front: Front, tmp_path: Path) -> None:
     front.rules = {SPOT: NEVER, USDM: NEVER}
-    result = tickerml(tmp_path, "run", "--at", f"{front.url}/control", "--duration", "1s")
-    assert (result["frames"], only_run(tmp_path)[1]["state"]) == (0, "ended")
+    done = run(tmp_path, "run", "--at", f"{front.url}/control", "--duration", "1s")
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["frames"], only_run(tmp_path)[1]["state"]) == (1, 0, "ended")
+    assert done.stderr.splitlines()[-1].startswith(f"no frame came from {SPOT} (")
+
+
+@pytest.mark.parametrize("command", ["run", "collect"])
+def test_a_venue_that_was_never_reached_is_said_at_the_end_and_is_1(
+    command: str, control_url: str, tmp_path: Path
+) -> None:
+    host = control_url.removesuffix("/control")
+    urls = {
+        SPOT: (f"{host.replace('http', 'ws')}/{SPOT}", f"{host}/{SPOT}"),
+        USDM: ("ws://127.0.0.1:1", "http://127.0.0.1:1"),
+    }
+    keys = {f"TICKERML__EXCHANGES__VENUES__{venue.upper()}__{key}": url
+            for venue, pair in urls.items() for key, url in zip(("WS_URL", "REST_URL"), pair, strict=True)}  # fmt: skip
+    words = ("--instrument", f"{SPOT}:BTCUSDT", "--instrument", f"{USDM}:BTCUSDT", "--duration", "2s")
+    done = run(tmp_path, command, *words, **keys)
+    assert done.returncode == 1, done.stderr
+    result = json.loads(done.stdout)
+    assert result["frames"] > 10
+    assert [row["venue"] for row in result["silent"]] == [USDM]
+    assert "Connection refused" in result["silent"][0]["cause"]
+    last = done.stderr.splitlines()[-1]
+    assert (USDM in last, "Connection refused" in last, "is kept" in last) == (True, True, True), last
+    assert tickerml(tmp_path, "data", "verify", result["run"])["ok"], "what the other venue sent is kept"
+
+
+def test_where_every_venue_spoke_nothing_is_silent(control_url: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "collect", "--at", control_url, "--duration", "2s")
+    assert (done.returncode, json.loads(done.stdout)["silent"]) == (0, [])
+    assert "no frame" not in done.stderr
 
 
 # ---- an engine that fails --------------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ def test_every_mistake_is_one_line(traded: tuple[Path, str]) -> None:
         ((run, "--fills", "bad.csv"), 6, "none of ours"),
         ((run, "--fills", "bad.parquet"), 6, "not a Parquet file"),
         ((run, "--fills", "other.csv"), 3, "not in these recordings"),
-        ((run, "--fills", "f.csv", "-o", "m.txt"), 1, ".csv or .parquet"),
+        ((run, "--fills", "f.csv", "-o", "m.txt"), 2, ".csv nor .parquet"),
         ((run, "--fills", "f.csv", "--resamples", "10"), 2, "--resamples"),
     ):
         text = tickerml(data, "markout", *words, code=code)

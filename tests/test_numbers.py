@@ -131,7 +131,7 @@ def test_what_was_found(
 def test_a_number_for_every_venue_is_one_mistake(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capsys, "run", "--demo", "--set", "entry_ms=-1", "--set", "maker_bps=many")
     assert (code, [line.partition(" does")[0] for line in err.splitlines()]) == (
-        4, ["--set entry_ms entry_ms: -1", "--set maker_bps maker_bps: 'many'"],
+        4, ["--set entry_ms: -1", "--set maker_bps: 'many'"],
     )  # fmt: skip
 
 

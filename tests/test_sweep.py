@@ -188,7 +188,8 @@ def test_usage(loaded: tuple[Path, str], tmp_path: Path) -> None:
     assert "belong to --sweep" in tickerml(data, *base, "-o", "x.parquet", code=2)
     assert "of one backtest" in tickerml(data, *base, "--sweep", file, "--fills", "x.csv", code=2)
     assert "no such file" in tickerml(data, *base, "--sweep", "none.yaml", "-o", str(tmp_path / "x.parquet"), code=3)
-    assert ".parquet" in tickerml(data, *base, "--sweep", file, "-o", str(tmp_path / "x.csv"), code=1)
+    assert ".parquet" in tickerml(data, *base, "--sweep", file, "-o", str(tmp_path / "x.csv"), code=2)
+    assert "directory" in tickerml(data, *base, "--sweep", file, "-o", str(tmp_path), code=2)
     assert "under the data folder" in tickerml(data, *base, "--sweep", file, code=2)
     assert "under the data folder" in tickerml(data, *base, "--sweep", file, "-o", "x.parquet", code=2)
     assert "nowhere" in tickerml(data, *base, "--sweep", file, "-o", str(tmp_path / "nowhere" / "x.parquet"), code=3)
@@ -203,7 +204,7 @@ def test_without_a_place_the_rows_go_into_the_working_folder(loaded: tuple[Path,
     for _ in range(2):
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment())
         codes.append(done.returncode)
-    assert codes == [0, 1], "what is there already is not replaced unasked"
+    assert codes == [0, 2], "what is there already is not replaced unasked"
     assert pq.read_table(tmp_path / "mine.parquet").num_rows == 1
 
 

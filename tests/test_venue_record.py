@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,17 @@ def test_a_market_of_several_asks_which_and_nothing_is_written(tmp_path: Path) -
     assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
     assert "give one of binance_spot:BTCUSDT" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_market_file_of_the_readme_is_one(tmp_path: Path) -> None:
+    """What the README describes is taken as it stands there, and it names every key that there is."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (tmp_path / "market.yaml").write_text(text)
+    words = ("venue", "record", "--market", "market.yaml", "--duration", "2s", "-o", "x.gz")
+    assert tickerml(tmp_path, *words, "--instrument", "binance_usdm:BTCUSDT")["frames"] > 0
+    (tmp_path / "market.yaml").write_text("prot: 1\n")
+    keys = re.findall(r"`(\w+)`", tickerml(tmp_path, *words, code=4).partition("expected one of")[2])
+    assert "venues" in keys
+    for key in keys:
+        assert re.search(rf"^{key}:", text, re.MULTILINE) or key == "recording", key

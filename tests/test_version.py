@@ -28,7 +28,8 @@ def test_the_native_version_is_the_hash_of_its_sources() -> None:
 OTHERS = {
     "__init__.py": "names", "errors.py": "words", "notes.py": "words", "progress.py": "a bar", "layout.py": "lines",
     "screen.py": "the terminal", "signals.py": "STOP is on the tape", "recording.py": "the feed, all on the tape",
-    "writing.py": "words", "resume.py": "which run goes on", "markout.py": "after the fills",
+    "writing.py": "words", "resume.py": "which run goes on", "ending.py": "words", "summary.py": "words",
+    "markout.py": "after the fills",
     "bootstrap.py": "after the fills", "roundtrip.py": "no orders", "execution.py": "measures models",
     "parity": "compares", "sweep": "runs backtests", "pool.py": "processes", "version.py": "this",
     "doctor.py": "this machine", "cli": "options",

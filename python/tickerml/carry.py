@@ -24,12 +24,18 @@ __all__ = ["account", "check_known", "check_listed", "newest"]
 MEND: Final = "put it back from a copy, or start afresh with --new"
 
 
-def account(run: str, session: Any, desk: Any) -> Callable[[View], str]:
-    """What a ledger keeps of a run's account at a view, as text that `newest` proves."""
+def account(run: str, session: Any, desk: Any, place: str = "") -> Callable[[View], str]:
+    """What a ledger keeps of a run's account at a view, as text that `newest` proves.
+
+    Parameters
+    ----------
+    place : `Place.account`: only a run of the same place goes on with it.
+    """
 
     def at(view: View) -> str:
         found = {
             "source_run": run, "digest": session.digest, "view": view.index, "pos": view.pos, "ts_ns": view.ts_ns,
+            **({"place": place} if place else {}),
             "portfolio": desk.portfolio.carry(), "risk": desk.risk.carry(),
         }  # fmt: skip
         return _text({**found, "sha256": _seal(found)})
@@ -37,13 +43,14 @@ def account(run: str, session: Any, desk: Any) -> Callable[[View], str]:
     return at
 
 
-def newest(data: Path, command: str, source: str, run: str) -> dict[str, Any] | None:
+def newest(data: Path, command: str, source: str, run: str, place: str = "") -> dict[str, Any] | None:
     """The account that a new run goes on from; None where there is none.
 
     Parameters
     ----------
     source : `venue` or `loopback`: money made on loopback is not carried to a real venue.
     run : the new run, which is not asked.
+    place : `Place.account`; an account of another one is passed over, one that says none is anybody's.
 
     Raises
     ------
@@ -60,7 +67,10 @@ def newest(data: Path, command: str, source: str, run: str) -> dict[str, Any] | 
         if last and last.account and "unreadable" in info:
             raise UnsoundDataError(f"{info['unreadable']}: cannot be read, and run {name} left an account; {MEND}")
         if last and last.account:
-            return _proved(last.account, path, name)
+            found = _proved(last.account, path, name)
+            if place in ("", found.get("place", place)):
+                return found
+            continue
         # One that was ended as damaged before its first commit had none: nothing could ever be put back. A checkpoint
         # shows that its ledger was there once: it is named only behind what was committed.
         never = last is None and not any(path.parent.glob("checkpoint-*.bin"))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from tickerml import _native
 from tickerml.config.queue_file import FORMAT, Curve, read_curve
-from tickerml.errors import ConfigError, TickerError
+from tickerml.errors import ConfigError, NotFoundError, TickerError
 from tickerml.sources.l3 import bitstamp_columns
 from tickerml.writing import replacing
 
@@ -45,9 +45,13 @@ def read_given(
 
     Raises
     ------
+    NotFoundError
+        For a file that is not there.
     ConfigError
         For a curve that cannot be read, or that was measured on one of these markets.
     """
+    if not path.exists():
+        raise NotFoundError(f"--curve {path}: No such file; `tickerml execution fit -o {path}` writes one")
     try:
         given = GivenCurve(path, read_curve(path))
     except ValueError as error:

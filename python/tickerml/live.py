@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickerml import ending
 from tickerml.config import build, data_dir
 from tickerml.cost import Gauge
 from tickerml.profiles import causal_only
@@ -46,7 +47,8 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     shown, latest, tally = Shown(quiet, color), Latest(), Tally()
     infos: tuple[Any, ...] = ()
     traded: runner.Desk | None = None
-    with place(loaded, data, asked) as here, recording(loaded, here, asked) as (feed, recorded):
+    with place(loaded, data, asked) as here, recording(loaded, here, asked) as under_way:
+        feed, recorded = under_way.feed, under_way.recorded
         name, kept = recorded.name, recorded.checkpoint
 
         def draw() -> tuple[list[list[str]], str, str]:
@@ -74,7 +76,7 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
             sinks: list[Sink] = [tally, ledger, checkpoints]
             traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
-            ledger.account = carry.account(name, session, traded)
+            ledger.account = carry.account(name, session, traded, here.account)
             # The tape is whole on disk before the ledger commits what rests on it; the run is ended after both.
             with traded, settled(feed, durable):
                 if not session.awaits:
@@ -84,14 +86,17 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
                 traded.trade(session, watch=latest.over)
         stats = feed_stats(feed)
         result = runner.finish(session, traded, {})
-    return {**result, "run": name, "data": str(here.data), **_feed_keys(stats)}
+    result |= {"run": name, "data": str(here.data)}
+    counts = ending.counted(stats, result, folder / "ledger.sqlite", resumed=recorded.resumed)
+    unheard = ending.silent(stats, under_way.venues, under_way.signals)
+    return {**result, **counts, "blocked": stats["blocked"], **unheard}
 
 
 def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -> dict[str, Any]:
     """Records without the engine."""
     shown = Shown(quiet, color)
-    with place(loaded, data, asked) as here, recording(loaded, here, asked) as (feed, recorded):
-        name = recorded.name
+    with place(loaded, data, asked) as here, recording(loaded, here, asked) as under_way:
+        feed, name = under_way.feed, under_way.recorded.name
 
         def draw() -> tuple[list[list[str]], str, str]:
             stats = feed_stats(feed)
@@ -102,24 +107,24 @@ def collect(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: boo
                 pass
         stats = feed_stats(feed)
     runs = [name, *stats["runs"]]
-    keys = {"run": runs[-1], "runs": runs, "data": str(here.data), "frames": stats["frames"], "bytes": stats["bytes"]}
-    return {**keys, **_feed_keys(stats), "cut_bytes": stats["cut_bytes"]}
+    keys = {"run": runs[-1], "runs": runs, "data": str(here.data)}
+    counts = ending.collected(stats, resumed=under_way.recorded.resumed)
+    unheard = ending.silent(stats, under_way.venues, under_way.signals)
+    return {**keys, **counts, "blocked": stats["blocked"], "cut_bytes": stats["cut_bytes"], **unheard}
 
 
 def summary_text(result: Mapping[str, Any]) -> str:
     """The last screen of a live run, with the command that must give the same digest."""
-    from tickerml import runner
+    from tickerml.summary import summary_text as engine_text
 
-    head = f"run        {result['run']}   frames {result['frames']}   gaps {result['gaps']}   " + (
-        f"reconnects {result['reconnects']}"
-    )
+    head = f"run        {result['run']}   {ending.counts_text(result)}"
     name, data = result["run"], Path(result["data"])
     usual = data_dir(None)
     where = "" if data in (usual, usual / "demo") else f" --data {data}"
     if "digest" not in result:
         return f"{head}\nnext       tickerml data verify {name}{where}"
     again = f"again      tickerml replay {name}{where}   (must print the same digest)"
-    return "\n".join([head, runner.summary_text(dict(result)), again])
+    return "\n".join([head, engine_text(result), again])
 
 
 @contextmanager
@@ -133,10 +138,6 @@ def _screen(loaded: Loaded, shown: Shown, draw: Callable[[], tuple[list[list[str
     hz, every_s = limits.screen_refresh_hz, limits.status_interval_s
     with Screen(draw, refresh_hz=hz, interval_s=every_s, color=shown.color):
         yield
-
-
-def _feed_keys(stats: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{key: stats.get(key, 0) for key in ("reconnects", "gaps", "frames")}, "blocked": stats.get("blocked", [])}
 
 
 def _feed_line(stats: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tickerml.config import build
 from tickerml.errors import DeadlineError, NotFoundError, TickerError, UnsoundDataError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tickerml.config import Loaded
     from tickerml.resume import Recorded
 
-__all__ = ["WATCH_S", "Durable", "feed_stats", "recording", "settled"]
+__all__ = ["WATCH_S", "Durable", "Recording", "feed_stats", "recording", "settled"]
 
 STOP_S_MAX = 20.0
 """Hard cap of an orderly stop (reliability.md P11)."""
@@ -59,8 +59,24 @@ class Durable:
         return END if self.whole else int(feed_stats(self._feed)["durable_pos"]) - 1
 
 
+class Recording(NamedTuple):
+    """What is under way.
+
+    Attributes
+    ----------
+    feed, recorded : the feed, and the run that it records.
+    venues : the names of the configured venues.
+    signals : those that were heard so far, by name.
+    """
+
+    feed: Any
+    recorded: Recorded
+    venues: list[str]
+    signals: list[str]
+
+
 @contextmanager
-def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any, Recorded]]:
+def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[Recording]:
     """A feed that records into the chosen run; whatever happens its tape is whole. Signals and --duration are heard
     from before the first record to the last.
     """
@@ -69,7 +85,7 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
     config = loaded.config
     pinned = {
         "command": asked.command,
-        "config_hash": build.config_hash(config),
+        "config_hash": build.config_hash(config, place.account),
         "code_version": code_version(),
         "policy": config.model.policy,
     }
@@ -86,14 +102,15 @@ def recording(loaded: Loaded, place: Place, asked: Asked) -> Iterator[tuple[Any,
         "tail_pos": recorded.checkpoint.pos + 1 if recorded.checkpoint else 0,
     }  # fmt: skip
     feed = _native.Feed(json.dumps(config_json))
-    with _stopping(feed, asked) as begun:
+    heard: list[str] = []
+    with _stopping(feed, asked, heard) as begun:
         feed.start()
         begun()
         account = f", with the account of run {carried['source_run']}" if carried else ""
         _note(f"{'resuming' if resumed else 'starting'} run {name} in {place.data}{account}")
         try:
             with _telling(feed), noted(feed):
-                yield feed, recorded
+                yield Recording(feed, recorded, [str(venue["venue"]) for venue in venues], heard)
             _end(feed)
         except BaseException as error:
             feed.leave()
@@ -147,7 +164,7 @@ def _carried(place: Place, asked: Asked, name: str, instruments: list[str]) -> d
 
     if asked.command != "run" or asked.new or _begun(place.data / "tapes" / name):
         return None
-    found = carry.newest(place.data, asked.command, place.source, name)
+    found = carry.newest(place.data, asked.command, place.source, name, place.account)
     if found:
         carry.check_listed(found, instruments)
     return found
@@ -161,12 +178,11 @@ def _begun(tape: Path) -> bool:
 
 
 @contextmanager
-def _stopping(feed: Any, asked: Asked) -> Iterator[Callable[[], None]]:
+def _stopping(feed: Any, asked: Asked, heard: list[str]) -> Iterator[Callable[[], None]]:
     """Signals and --duration end the tape; the engine then drains and ends by itself. Gives what to call when the feed
-    has begun: a signal that came before is told then.
+    has begun: a signal that came before is told then. `heard` takes the names of signals.
     """
     timer = threading.Timer(asked.duration_s, feed.stop, ["duration"]) if asked.duration_s else None
-    heard: list[str] = []
     begun = threading.Event()
 
     def stop(reason: str) -> None:

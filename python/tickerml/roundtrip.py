@@ -51,7 +51,9 @@ class Ladder(NamedTuple):
         if book["metadata"]["kind"] == "inverse":
             raise TickerError(f"{name}: an inverse contract; only spot and linear contracts are reckoned here")
         if book["state"] != "Live":
-            raise TickerError(f"{name}: its book was {book['state']} then, not Live; name a time with --at when it was")
+            raise TickerError(
+                f"{name}: its book was {book['state']} then, not Live; name a time with --at when it was{_span(book)}"
+            )
         sides = [[(Fraction(px), Fraction(qty)) for px, qty in book[side]] for side in ("bids", "asks")]
         if not all(sides):
             raise TickerError(f"{name}: one side of its book was empty then; name another time with --at")
@@ -166,6 +168,11 @@ def round_trips(
             for buy in LIQUIDITY for sell in LIQUIDITY
         ],
     }  # fmt: skip
+
+
+def _span(book: Mapping[str, Any]) -> str:
+    """From when to when its tape runs, where that is known."""
+    return f", from {book['begins_ns']} to {book['ends_ns']}" if "begins_ns" in book else ""
 
 
 def text(value: Fraction) -> str:

@@ -26,7 +26,7 @@ from tickerml.profiles import causal_only, is_insample, plenty
 from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
 from tickerml.schema import decimal_text
 from tickerml.sinks.base import Sink, Sinks
-from tickerml.sinks.costs import CostTally, costs_text
+from tickerml.sinks.costs import CostTally
 
 if TYPE_CHECKING:
     from tickerml.config import Loaded
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tickerml.policy.base import Policy
     from tickerml.sources.recorded import EventRows
 
-__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay", "summary_text"]
+__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay"]
 
 BAND = (("late", "risk_averse"), ("early", "early"))
 """Ends of the band and their queue models: no cancel was ahead of an order, every cancel was."""
@@ -62,6 +62,7 @@ class Desk:
     portfolio: Portfolio
     costs: CostTally
     sinks: list[Sink]
+    carried_run: str | None = None
     engine_cpu_s: float = 0.0
 
     def trade(self, session: Any, watch: Callable[[Sink], Sink] | None = None) -> None:
@@ -113,6 +114,7 @@ def desk(
         portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
         costs=CostTally(instruments, Gauge.of(config.execution)),
         sinks=list(sinks),
+        carried_run=carried.get("source_run"),
     )
 
 
@@ -137,6 +139,7 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
     """The result of a run in the keys of contract.md."""
     shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))
     stats = dict(session.stats())
+    of_run = zip(("pnl", "fees", "funding"), traded.portfolio.of_run(), strict=True)
     if shot.funding_unknown:
         log.warning(
             "funding is not known: no rate for %d settlements, or hours without a word of any, that a contract was "
@@ -152,6 +155,9 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
         "refused": stats.pop("refused"),
         "pnl_quote": decimal_text(shot.pnl_e18, 18),
         "fees_quote": decimal_text(shot.fees_e18, 18),
+        # The account may have a past: what this run added to it stands beside.
+        "carried_run": traded.carried_run,
+        **{f"run_{name}_quote": decimal_text(amount, 18) for name, amount in of_run},
         # What is not known is not 0: then the known part stands beside it.
         "funding_quote": None if shot.funding_unknown else decimal_text(shot.funding_e18, 18),
         "funding_known_quote": decimal_text(shot.funding_e18, 18),
@@ -165,37 +171,6 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
         "costs": traded.costs.rows(),
         "stats": stats,
     }
-
-
-def summary_text(result: dict[str, Any]) -> str:
-    """The last screen of a run, for people."""
-    rate = result["events"] / result["engine_cpu_s"] if result["engine_cpu_s"] else 0.0
-    return "\n".join(
-        [
-            f"policy     {result['policy']}" + ("   IN SAMPLE: fitted on this data" if result.get("insample") else ""),
-            f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
-            f"refused {result['refused']}",
-            f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {_funding_text(result)}",
-            f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
-            *(
-                f"{name:10} P&L {end['pnl_quote']}   fills {end['fills']}   "
-                f"(if {'no' if name == 'late' else 'every'} cancel was ahead of us)"
-                for name, end in result.get("band", {}).items()
-            ),
-            *costs_text(result["costs"]),
-            f"events     {result['events']} ({rate / 1e6:.2f} M per CPU second)   late rows {result['late_rows']}",
-            f"digest     {result['digest']}",
-        ]
-    )
-
-
-def _funding_text(result: dict[str, Any]) -> str:
-    known, unknown = result["funding_known_quote"], result["funding_unknown"]
-    said = [f"unknown ({known} without {unknown} settlements)" if unknown else known]
-    for row in result["funding_next"]:
-        if row["provisional_amount"] is not None:
-            said.append(f"next, provisional: {row['provisional_amount']} {row['asset']} for {row['instrument']}")
-    return "   ".join(said)
 
 
 def replay(
@@ -215,6 +190,7 @@ def replay(
     ----------
     load : `config.load` with the user's folder already given.
     """
+    from tickerml.sources.damage import scanned
     from tickerml.sources.recorded import recorded_config, tape_session
     from tickerml.sources.tapes import span as tape_span
 
@@ -224,10 +200,13 @@ def replay(
         config, tape_span(tape) if config.execution.queue == "fitted" else None, allowed=allow_insample
     )
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
+    # Where it is not allowed the session itself refuses: sound tapes are not read twice.
+    damage = scanned(tape, allow=True) if allow_damage else None
     traded = desk(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
     with traded, _bar("replay", tape) as watch:
         traded.trade(session, watch)
-    return {**finish(session, traded, _overrides(policy, sets)), **({"insample": True} if insample else {})}
+    result = {**finish(session, traded, _overrides(policy, sets)), "allowed_damage": damage}
+    return {**result, **({"insample": True} if insample else {})}
 
 
 def backtest(

@@ -1,19 +1,29 @@
 """`tickerml data`: import, convert, verify, look at, list."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tickerml.cli.options import AMOUNT, I64_MAX, INSTRUMENT, STEP, FiniteRange, check_output, common, globals_of
+from tickerml.cli.options import (
+    ALLOW_DAMAGE,
+    AMOUNT,
+    I64_MAX,
+    INSTRUMENT,
+    STEP,
+    FiniteRange,
+    check_output,
+    common,
+    globals_of,
+)
 from tickerml.cli.output import bytes_text, emit, span_text
-from tickerml.errors import UnsoundDataError
+from tickerml.errors import NotFoundError, UnsoundDataError
 
 __all__ = ["data"]
 
 REJECTED_SHOWN = 5
-
-_allow_damage = click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
 
 
 def _to_replace(path: Path, *, folder: bool) -> Path:
@@ -108,14 +118,29 @@ def import_(
 ) -> None:
     """Make a tape and event files of recordings; several FILEs are one tape. An npz makes event files only."""
     steps = {"tick": tick, "lot": lot, "min_notional": min_notional}
-    if format_ == "hftbacktest-npz":
-        result = _import_npz(files, instrument, steps, no_events=no_events)
-        emit(result, lambda: _npz_text(result))
-        return
-    from tickerml.sources.tapes import import_files
+    with _known_venue(instrument):
+        if format_ == "hftbacktest-npz":
+            result = _import_npz(files, instrument, steps, no_events=no_events)
+            emit(result, lambda: _npz_text(result))
+            return
+        from tickerml.sources.tapes import import_files
 
-    result = import_files(globals_of().data_dir(), format_, files, instrument, events=not no_events, steps=steps)
-    emit(result, lambda: _import_text(result))
+        result = import_files(globals_of().data_dir(), format_, files, instrument, events=not no_events, steps=steps)
+        emit(result, lambda: _import_text(result))
+
+
+@contextmanager
+def _known_venue(instrument: str) -> Iterator[None]:
+    """Says of an instrument that the native side does not know which venues there are. Not asked beforehand: the
+    configuration that has them takes longer to load than a small file to import.
+    """
+    try:
+        yield
+    except NotFoundError:
+        from tickerml.config.flags import check_venue
+
+        check_venue(instrument)
+        raise
 
 
 def _import_npz(
@@ -159,7 +184,7 @@ def _import_text(result: dict[str, Any]) -> str:
 
 @data.command()
 @click.argument("tape_or_run")
-@_allow_damage
+@ALLOW_DAMAGE
 @common
 def convert(tape_or_run: str, allow_damage: bool) -> None:
     """Make event files (Parquet) of a tape's closed segments. A damaged tape is refused with exit 6, and the files that
@@ -168,7 +193,15 @@ def convert(tape_or_run: str, allow_damage: bool) -> None:
     from tickerml.sources.tapes import convert_tape
 
     result = convert_tape(globals_of().data_dir(), tape_or_run, allow_damage=allow_damage)
-    emit(result, lambda: f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}")
+    emit(result, lambda: _convert_text(result))
+
+
+def _convert_text(result: dict[str, Any]) -> str:
+    from tickerml.sources.damage import allowed_text
+
+    return "\n".join(
+        [f"{result['rows']} rows, {bytes_text(result['bytes'])}: {result['events']}", *allowed_text(result)]
+    )
 
 
 @data.command()
@@ -177,7 +210,7 @@ def convert(tape_or_run: str, allow_damage: bool) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write (tardis-csv: a folder)."
 )
-@click.option("--instrument", type=INSTRUMENT, help="raw: which one of the tape's [the only one].")
+@click.option("--instrument", type=INSTRUMENT, help="Which one [csv: all, else the only one].")
 @click.option(
     "--base-latency-ms", type=FiniteRange(0, 60_000), default=5, show_default=True,
     help="One way, of the fastest message: what the venue's clock is corrected with.",
@@ -185,13 +218,14 @@ def convert(tape_or_run: str, allow_damage: bool) -> None:
 @common
 def export(format_name: str, path: str, output: Path, instrument: str | None, base_latency_ms: float) -> None:
     """Write event files (files, a folder, a glob or a run) for another program; raw: a tape's frames as lines."""
+    from tickerml.sources.chosen import files_of
     from tickerml.sources.lookup import find_events, find_tape
 
     data_dir = globals_of().data_dir()
-    if instrument is not None and format_name != "raw":
-        raise click.UsageError("--instrument chooses from a tape for raw; give the others the event files of one")
     output = _to_replace(output, folder=format_name == "tardis-csv")
-    files = [] if format_name == "raw" else find_events((path,), data_dir)
+    files = []
+    if format_name != "raw":
+        files = files_of(find_events((path,), data_dir), instrument, one=format_name != "csv")
     check_output("-o", output, *(files or find_tape(path, data_dir).iterdir()))
     result: dict[str, Any]
     if format_name == "raw":
@@ -249,11 +283,12 @@ def _verify_text(result: dict[str, Any]) -> str:
     "--at", type=click.IntRange(0, I64_MAX), metavar="TS_NS", help="At this time, ns since 1970 UTC [the end]."
 )
 @click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
-@_allow_damage
+@ALLOW_DAMAGE
 @common
 def book(path: str, instrument: str, at: int | None, depth: int, allow_damage: bool) -> int:
     """Print a book as it was at a time; exit 6 where the tape is damaged before it."""
-    from tickerml.sources.tapes import book_at, damage_line
+    from tickerml.sources.damage import damage_line
+    from tickerml.sources.tapes import book_at
 
     result = book_at(globals_of().data_dir(), path, instrument, at, depth)
     emit(result, lambda: _book_text(result))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tickerml.cli.options import SETTING, FiniteRange, check_output, common, globals_of
+from tickerml.cli.options import ALLOW_DAMAGE, ROWS_FILE, SETTING, FiniteRange, check_output, common, globals_of
 from tickerml.cli.output import emit
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ RESAMPLES_MIN = 1_000
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_OR_EVENTS...")
 @click.option("--fills", type=click.Path(path_type=Path), help="Fills of a replay or backtest, not the run's ledger.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write one row a fill (.csv, .parquet).")
+@click.option("-o", "--output", type=ROWS_FILE, help="Write one row a fill (.csv, .parquet).")
 @click.option("--ratio", type=FiniteRange(0, 1e6), help="Threshold of ahead_ratio [toxic_ahead_ratio].")
 @click.option("--resamples", type=click.IntRange(RESAMPLES_MIN, 1_000_000), default=RESAMPLES_MIN, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 1 << 62), default=1, show_default=True, help="Of the resampling.")
 @click.option("--set", "sets", type=SETTING, multiple=True, help="Override a setting, like clock=fixed.")
+@ALLOW_DAMAGE
 @common
 def markout(
     *,
@@ -38,24 +39,25 @@ def markout(
     resamples: int,
     seed: int,
     sets: tuple[tuple[str, str], ...],
+    allow_damage: bool,
 ) -> None:
     """Say how the mid and the microprice moved after each fill, by queue, side and spread, with confidence intervals.
 
     The fills are those of a RUN's ledger, or of --fills FILE; the market is that of the run's tape or of event files.
     """
     from tickerml.markout import joined, rule, table
-    from tickerml.sinks.files import check_ending
+    from tickerml.sources.damage import scanned
 
-    if output is not None:
-        check_ending(output)
     market = Market(sources, sets)
+    damage = scanned(market.tape, allow=allow_damage) if market.tape else None
     if output is not None:
         check_output("-o", output, *market.files, *([fills] if fills else []))
     rows = sorted(market.fills(fills), key=lambda row: (row.ts_event_ns, row.instrument))
     ratio = float(market.execution.toxic_ahead_ratio) if ratio is None else ratio
     names = sorted({row.instrument for row in rows})
     parts = [market.mark([row for row in rows if row.instrument == name], name) for name in names]
-    result: dict[str, Any] = {"fills": len(rows), "resamples": resamples, "seed": seed, "table": [], "rule": None}
+    result: dict[str, Any] = {"fills": len(rows), "resamples": resamples, "seed": seed, "table": [], "rule": None,
+                              "allowed_damage": damage}  # fmt: skip
     numbers: list[list[float]] = []
     if parts:
         whole = joined(parts)
@@ -176,10 +178,13 @@ def _write(path: Path, rows: "Sequence[FillRow]", numbers: Sequence[Sequence[flo
 
 
 def _text(result: dict[str, Any]) -> str:
+    from tickerml.sources.damage import allowed_text
+
     if not result["fills"]:
-        return "no fills"
+        return "\n".join(["no fills", *allowed_text(result)])
     lines = [
-        f"markouts of {result['fills']} fills, bps of the price, 95 % intervals of {result['resamples']} resamples"
+        f"markouts of {result['fills']} fills, bps of the price, 95 % intervals of {result['resamples']} resamples",
+        *allowed_text(result),
     ]
     cells = {(r["by"], r["group"], r["reference"], r["horizon_s"]): r for r in result["table"]}
     groups = {(r["by"], r["group"]): r["fills"] for r in result["table"]}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tickerml.config import Loaded
 
 __all__ = [
+    "ALLOW_DAMAGE",
     "AMOUNT",
     "CONTROL_URL",
     "DURATION",
@@ -22,6 +23,7 @@ __all__ = [
     "SECOND_SIGNAL",
     "SETTING",
     "STEP",
+    "SWEEP_FILE",
     "FiniteRange",
     "Globals",
     "check_output",
@@ -230,18 +232,26 @@ class ControlUrl(click.ParamType[str]):
 
 
 class RowsFile(click.Path):
-    """A file that rows are written to: its ending says how."""
+    """A file that rows are written to: its ending says how.
+
+    Parameters
+    ----------
+    endings : those that it may have.
+    """
 
     name = "file"
 
-    def __init__(self) -> None:
+    def __init__(self, endings: tuple[str, ...] = ROWS_ENDINGS) -> None:
         super().__init__(path_type=Path, dir_okay=False)
+        self._endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path."""
         path = super().convert(value, param, ctx)
-        if Path(str(value)).suffix not in ROWS_ENDINGS:
-            self.fail(f"{str(value)!r} ends with neither {' nor '.join(ROWS_ENDINGS)}; give it one of them", param, ctx)
+        if Path(str(value)).suffix not in self._endings:
+            known = " nor ".join(self._endings)
+            neither, one = ("neither ", "one of them") if len(self._endings) > 1 else ("no ", "this ending")
+            self.fail(f"{str(value)!r} ends with {neither}{known}; give it {one}", param, ctx)
         return path
 
 
@@ -279,5 +289,9 @@ AMOUNT = DecimalText(above_zero=False)
 CONTROL_URL = ControlUrl()
 DURATION = Duration()
 ROWS_FILE = RowsFile()
+SWEEP_FILE = RowsFile((".parquet",))
 SETTING = Setting()
 INSTRUMENT = InstrumentId()
+ALLOW_DAMAGE = click.option(
+    "--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6; the result says so."
+)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tickerml.cli.options import ROWS_FILE, SETTING, check_output, common, globals_of
+from tickerml.cli.options import ALLOW_DAMAGE, ROWS_FILE, SETTING, SWEEP_FILE, check_output, common, globals_of
 from tickerml.cli.output import emit
 from tickerml.sources import BATCH_EVENTS
 
@@ -46,7 +46,7 @@ INSAMPLE = click.option(
 @click.command()
 @click.argument("tape_or_run")
 @click.option("--policy", help="Decide with this policy instead of the recorded one.")
-@click.option("--allow-damage", is_flag=True, help="Go on over damaged blocks instead of exit 6.")
+@ALLOW_DAMAGE
 @INSAMPLE
 @_engine_options
 @common
@@ -64,6 +64,7 @@ def replay(
     """Run a tape through the engine again: the same digest, decisions and fills."""
     from tickerml import config, runner
     from tickerml.sources.lookup import find_tape
+    from tickerml.summary import summary_text
 
     given = globals_of()
     outputs = _outputs(fills, orders)
@@ -79,7 +80,7 @@ def replay(
         outputs=outputs,
         allow_insample=allow_insample,
     )
-    emit(result, lambda: runner.summary_text(result))
+    emit(result, lambda: summary_text(result))
 
 
 @click.command()
@@ -94,7 +95,7 @@ def replay(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=SWEEP_FILE,
     metavar="FILE",
     help="Where a sweep's rows go (.parquet) [the sweep file's name, in the working folder].",
 )
@@ -120,6 +121,7 @@ def backtest(
     from tickerml import runner
     from tickerml.profiles import PROFILES
     from tickerml.sources.lookup import find_events
+    from tickerml.summary import summary_text
 
     if sweep is None and (output or workers):
         raise click.UsageError("-o and --workers belong to --sweep FILE")
@@ -137,7 +139,7 @@ def backtest(
         from tickerml import config
         from tickerml import sweep as sweeps
 
-        output = output or sweeps.default_output(sweep)
+        output = output or _default_output(sweep)
         check_output("-o", output, sweep, *files)
         if output.resolve().is_relative_to(given.data_dir().resolve()):
             raise click.UsageError(f"{output}: a backtest writes nothing under the data folder; say where with -o FILE")
@@ -156,7 +158,21 @@ def backtest(
         allow_insample=allow_insample,
         band={name: given.load(policy, (*sets, ("queue", queue))) for name, queue in runner.BAND} if band else {},
     )
-    emit(result, lambda: runner.summary_text(result))
+    emit(result, lambda: summary_text(result))
+
+
+def _default_output(sweep: Path) -> Path:
+    """Where a sweep's rows go without ``-o``: into the working folder, under the name of its file.
+
+    Raises
+    ------
+    click.UsageError
+        Where that is there already.
+    """
+    path = Path(f"{sweep.stem}.parquet")
+    if path.exists():
+        raise click.UsageError(f"{path}: is there already; move it away, or say where with -o FILE")
+    return path
 
 
 def _outputs(fills: Path | None, orders: Path | None, *inputs: Path) -> "Outputs":

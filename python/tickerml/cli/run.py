@@ -48,11 +48,12 @@ def run(
     new: bool,
     resume: str | None,
     at: str | None,
-) -> None:
+) -> int:
     """Record and paper-trade until Ctrl-C or --duration, then say how to replay it.
 
     The newest unfinished run with the same configuration, code and policy is gone on with. Where none matches, a new
     run starts with the account of the newest run here: balances, positions, an open breaker. --new starts afresh.
+    Exit 1 where --duration ended and a venue had sent nothing at all.
     """
     from tickerml import live
 
@@ -65,16 +66,17 @@ def run(
     if not instruments and (served := live.served(loaded, asked)):
         loaded = given.load(policy, sets, served)
     result = live.run(loaded, given.data_dir(), asked, quiet=given.verbose < 0 or given.json, color=given.color)
-    emit(result, lambda: live.summary_text(result))
+    return _ended(result)
 
 
 @click.command()
 @_live_options
 @common
-def collect(
-    duration: float | None, instruments: tuple[str, ...], new: bool, resume: str | None, at: str | None
-) -> None:
-    """Record the raw feed until Ctrl-C or --duration, without the engine."""
+def collect(duration: float | None, instruments: tuple[str, ...], new: bool, resume: str | None, at: str | None) -> int:
+    """Record the raw feed until Ctrl-C or --duration, without the engine.
+
+    Exit 1 where --duration ended and a venue had sent nothing at all.
+    """
     from tickerml import live
 
     _one_of(new, resume)
@@ -84,7 +86,17 @@ def collect(
     if not instruments and (served := live.served(loaded, asked)):
         loaded = given.load(instruments=served)
     result = live.collect(loaded, given.data_dir(), asked, quiet=given.verbose < 0 or given.json, color=given.color)
+    return _ended(result)
+
+
+def _ended(result: dict[str, Any]) -> int:
+    """Prints the result, and last what is missing of it."""
+    from tickerml import ending, live
+
     emit(result, lambda: live.summary_text(result))
+    if line := ending.line(result):
+        click.echo(line, err=True)
+    return ending.exit_code(result)
 
 
 def _one_of(new: bool, resume: str | None) -> None:

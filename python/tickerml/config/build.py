@@ -58,12 +58,19 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def config_hash(config: Config) -> str:
-    """SHA-256 over the canonical text of the deciding sections, in hex."""
+def config_hash(config: Config, place: str = "") -> str:
+    """SHA-256 over the canonical text of the deciding sections, in hex.
+
+    Parameters
+    ----------
+    place : `Place.account`. With `demo` the hash is another one: what a demo left unfinished is for a demo, not for the
+        venue at a control URL whose runs lie beside it.
+    """
     from tickerml._native import sha256_hex  # hashlib loads OpenSSL
 
     whole = effective(config)
-    return sha256_hex(canonical({name: whole[name] for name in DECIDING}).encode())
+    demo = {"place": place} if place == "demo" else {}
+    return sha256_hex(canonical({**{name: whole[name] for name in DECIDING}, **demo}).encode())
 
 
 def settings(config: Config) -> dict[str, Any]:

@@ -44,8 +44,19 @@ WANTED = {
 
 def explain(error: ValidationError, origins: Mapping[Key, str]) -> list[str]:
     """Every problem, in the order of the files' lines as far as pydantic keeps it."""
-    lines = (f"{origin_of(key, origins)} {_shown(_written(key, origins))}: {what}" for key, what in _problems(error))
+    lines = (f"{_where(key, origins)}: {what}" for key, what in _problems(error))
     return list(dict.fromkeys(lines))
+
+
+def _where(key: Key, origins: Mapping[Key, str]) -> str:
+    """Where a key was set, and its name unless the flag there is called the same."""
+    return _placed(origin_of(key, origins), _shown(_written(key, origins)))
+
+
+def _placed(origin: str, name: str) -> str:
+    """An origin and a name; a flag that has the name, or the end of it as in `qty` for `grid.qty`, says it already."""
+    flag = origin.removeprefix("--set ").removeprefix("--") if origin.startswith("--") else ""
+    return origin if flag and (name == flag or name.endswith(f".{flag}")) else f"{origin} {name}"
 
 
 def _written(key: Key, origins: Mapping[Key, str]) -> Key:
@@ -69,7 +80,7 @@ def policy_problems(model: Any, origins: Mapping[Key, str]) -> Iterator[str]:
         given = model.get(name) if isinstance(model, dict) else None
         table = {p.name: p for p in policy_parameters(name)}
         for key, value in given.items() if isinstance(given, dict) else ():
-            where = f"{origin_of(('model', name, key), origins)} {name}.{key}:"
+            where = _placed(origin_of(("model", name, key), origins), f"{name}.{key}") + ":"
             if key not in table:
                 yield f"{where} unknown key; {did_you_mean(key, list(table)) if table else 'remove it'}"
             elif isinstance(value, (list, dict, type(None))):

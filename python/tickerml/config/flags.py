@@ -8,7 +8,7 @@ from tickerml.config.values import VENUES
 from tickerml.config.yaml_file import parse_text
 from tickerml.errors import NotFoundError
 
-__all__ = ["flag_layer", "instrument_layer", "setting_keys"]
+__all__ = ["check_venue", "flag_layer", "instrument_layer", "setting_keys"]
 
 
 def flag_layer(
@@ -43,11 +43,8 @@ def instrument_layer(instruments: Sequence[str]) -> Layer:
     layer = Layer()
     if not instruments:
         return layer
-    for name in (i.partition(":")[0] for i in instruments):
-        if name not in VENUES:
-            raise NotFoundError(
-                f"--instrument {name}: no such venue in this version; {did_you_mean(name, list(VENUES))}"
-            )
+    for name in instruments:
+        check_venue(name)
     for venue in VENUES:
         symbols = [i.partition(":")[2] for i in dict.fromkeys(instruments) if i.partition(":")[0] == venue]
         layer.put(("exchanges", "venues", venue, "enabled"), bool(symbols), "--instrument")
@@ -55,6 +52,20 @@ def instrument_layer(instruments: Sequence[str]) -> Layer:
             layer.put(("exchanges", "venues", venue, "instruments"), symbols, "--instrument")
     layer.put(("exchanges", "demo", "instruments"), list(dict.fromkeys(instruments)), "--instrument")
     return layer
+
+
+def check_venue(instrument: str) -> None:
+    """Refuses an instrument of no venue of this version.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    name = instrument.partition(":")[0]
+    if name not in VENUES:
+        raise NotFoundError(
+            f"--instrument {instrument}: no such venue in this version; {did_you_mean(name, list(VENUES))}"
+        )
 
 
 def setting_keys(policy: str) -> list[str]:

@@ -47,7 +47,14 @@ class Side:
 
 
 def parity(
-    data: Path, tape: Path, load: Callable[..., Loaded], *, others: bool, workers: int | None, quiet: bool
+    data: Path,
+    tape: Path,
+    load: Callable[..., Loaded],
+    *,
+    others: bool,
+    workers: int | None,
+    quiet: bool,
+    allow_damage: bool = False,
 ) -> tuple[dict[str, Any], int]:
     """Compares; the result and the exit code: 6 where replay or backtest differs from the live run.
 
@@ -61,8 +68,9 @@ def parity(
     NotFoundError
         For a run that decided nothing.
     UnsoundDataError
-        For a ledger or a `run.json` that cannot be read.
+        For a ledger or a `run.json` that cannot be read, and for a damaged tape unless that is allowed.
     """
+    from tickerml.sources.damage import scanned
     from tickerml.sources.recorded import load_events, recorded_config, tape_session
 
     begin = time.perf_counter()
@@ -70,12 +78,13 @@ def parity(
     with tempfile.TemporaryDirectory(prefix="tickerml-parity-") as place:
         live = live_run(tape, Path(place))
         config = load(recorded=recorded).config
-        first = tape_session(tape, config, batch_events=1, allow_damage=False)
+        damage = scanned(tape, allow=allow_damage)
+        first = tape_session(tape, config, batch_events=1, allow_damage=allow_damage)
         ids, carry = [info.id for info in first.instruments], first.carry
         events = load_events(_event_files(data, tape, ids, Path(place)))
         sides = [Side("replay", config), Side("backtest", config)]
         sides += _others(partial(load, recorded=recorded), config) if others else []
-        work = _Work(sides, tape, live, events, carry, Path(place))
+        work = _Work(sides, tape, live, events, carry, Path(place), allow_damage)
         done = spread(work, len(sides), workers or cores(), what="comparisons", quiet=quiet)
         if done.error is not None:
             raise done.error
@@ -94,6 +103,7 @@ def parity(
     cpu_s = round(time.process_time() + sum(row["cpu_s"] for row in rows), 6)
     return {
         **head,
+        "allowed_damage": damage,
         "cpu_s": cpu_s,
         "wall_s": round(time.perf_counter() - begin, 6),
     }, 0 if equal else UnsoundDataError.exit_code
@@ -101,8 +111,10 @@ def parity(
 
 def summary_text(result: dict[str, Any]) -> str:
     """The comparison for people."""
+    from tickerml.sources.damage import allowed_text
+
     live = result["live"]
-    lines = [f"run {result['run']}: live {live['fills']} fills, P&L {live['pnl_quote']}"]
+    lines = [f"run {result['run']}: live {live['fills']} fills, P&L {live['pnl_quote']}", *allowed_text(result)]
     for row in result["against"]:
         what = "equal" if row["equal"] else f"differs: {row['fills']} fills, P&L {row['pnl_quote']}"
         lines.append(f"{row['name']:24} {what}")
@@ -169,6 +181,7 @@ class _Work:
     events: EventRows
     carry: str | None
     place: Path
+    allow_damage: bool
 
     def __call__(self, n: int, tell: Tell) -> Folded:
         """Folds one side."""
@@ -176,7 +189,7 @@ class _Work:
 
         side, begin = self.sides[n], time.process_time()
         if side.name == "replay":
-            session = tape_session(self.tape, side.config, batch_events=BATCH_EVENTS, allow_damage=False)
+            session = tape_session(self.tape, side.config, batch_events=BATCH_EVENTS, allow_damage=self.allow_damage)
         else:
             session = event_session(self.events, side.config, batch_events=BATCH_EVENTS)
         made = fold(

@@ -105,6 +105,7 @@ class Portfolio:
         self._bytes: bytes | None = None
         if carried:
             self._take(carried)
+        self._begun = (self.equity_e18, [[getattr(lots, name) for name in _SUMS] for lots in self._lots])
 
     # ---- what happened -------------------------------------------------------------------------------------------
 
@@ -245,6 +246,17 @@ class Portfolio:
             cash_e18=dict(self._cash),
             positions=tuple(self.positions),
         )
+
+    def of_run(self) -> tuple[int, int, int]:
+        """P&L, fees and funding since this run began, 10^-18 dollars: without what came with a carried account, whose
+        positions count from what they were worth then.
+        """
+        equity, before = self._begun
+        gone = dict.fromkeys(_SUMS, 0)
+        for currency, lots, had in zip(self._settles, self._lots, before, strict=True):
+            for name, amount in zip(_SUMS, had, strict=True):
+                gone[name] += self.dollars(getattr(lots, name) - amount, currency)
+        return self.equity_e18 - equity, gone["fees"], gone["funding"]
 
     def next_funding(self, expected: Sequence[tuple[int, int, int] | None]) -> list[dict[str, Any]]:
         """What the contracts held would get at their next settlement, at the running rate: provisional.

@@ -118,18 +118,36 @@ class CostTally:
 
 
 def costs_text(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The table for people: basis points would hide who paid, so it is money."""
+    """The table for people, in 100 columns: basis points would hide who paid, so it is money."""
     if not rows:
         return []
     names = ("fills", "delay", "wait", "spread", "depth", "fee", "impact", "toxic")
-    lines = [f"{'cost of fills, quote':35}" + "".join(f"{name:>12}" for name in names)]
+    lines = [f"{'cost of fills, quote':{LABEL}}" + _cells(names)]
+    shown = ""
     for row in rows:
-        money = [f"{float(row[f'{name}_quote']):.4f}" for name in names[1:-1]]
-        cells = [str(row["fills"]), *money, str(row["toxic"])]
-        lines.append(f"{row['instrument'] + ' ' + row['liquidity']:35}" + "".join(f"{cell:>12}" for cell in cells))
+        if row["instrument"] != shown:
+            lines.append(shown := row["instrument"])
+        money = [_money(float(row[f"{name}_quote"])) for name in names[1:-1]]
+        lines.append(f"{'  ' + row['liquidity']:{LABEL}}" + _cells([str(row["fills"]), *money, str(row["toxic"])]))
         if row["unknown"]:
             lines.append(f"  of {row['unknown']} fills the cost is not known: a book was not true")
         if row["large"]:
-            beyond = "their orders were beyond participation_frac_max of what was printed in the five minutes before"
-            lines.append(f"  {row['large']} fills are too good to be true: {beyond}")
+            lines.append(f"  {row['large']} fills are too good to be true: their orders were beyond")
+            lines.append("  participation_frac_max of what was printed in the five minutes before")
     return lines
+
+
+LABEL: Final = 20
+"""Columns of a row's name."""
+
+
+def _cells(texts: Sequence[str]) -> str:
+    """Cells of a row: two counts around six amounts, each with a blank before it."""
+    first, *money, last = texts
+    return f"{first:>7}" + "".join(f"{text:>11}" for text in money) + f"{last:>7}"
+
+
+def _money(amount: float) -> str:
+    """An amount in ten characters: of large ones nobody reads the fourth decimal."""
+    decimals = 4 if abs(amount) < 1_000 else 2 if abs(amount) < 100_000 else 0
+    return f"{amount:.{decimals}f}"

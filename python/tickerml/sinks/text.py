@@ -6,7 +6,7 @@ Prices and quantities are exact decimals. A file whose name ends in `.gz` is com
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +80,9 @@ def export_tardis(files: Sequence[Path], out: Path) -> dict[str, Any]:
 
     def tables(file: EventFile, columns: Columns) -> Iterator[Table]:
         if file.instrument_id != instrument:
-            raise UnsoundDataError(f"{file.path}: is of {file.instrument_id}, not {instrument}: export one at a time")
+            raise UnsoundDataError(
+                f"{file.path}: is of {file.instrument_id}, not {instrument}; say which one with --instrument"
+            )
         kind = columns["kind"]
         px, qty = _numbers(file, columns)
         recv, event = columns["ts_recv_ns"], columns["ts_event_ns"]
@@ -100,8 +102,22 @@ def export_tardis(files: Sequence[Path], out: Path) -> dict[str, Any]:
 
     if out.exists() and not out.is_dir():
         raise TickerError(f"{out}: tardis-csv makes two files; give a folder with -o")
-    out.mkdir(parents=True, exist_ok=True)
-    return {**_write(files, places, tables), "files": [str(path) for path in places.values()]}
+    with _folder(out):
+        return {**_write(files, places, tables), "files": [str(path) for path in places.values()]}
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Makes a folder and those above it; after an error what was made is gone, unless something lies in it."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # others may have put something there meanwhile
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def _write(

@@ -78,11 +78,22 @@ def find_events(given: Sequence[str], data: Path) -> list[Path]:
     for text in given:
         files = _events_of(text, data)
         if not files:
-            missing.append(f"{text}: no event files; give .parquet files, a folder, a glob or a run with events")
+            missing.append(_no_events(text, data))
         found.update(dict.fromkeys(files))
     if missing:
         raise NotFoundError("\n".join(missing))
     return list(found)
+
+
+def _no_events(text: str, data: Path) -> str:
+    """Why an argument means no event file, and what makes or finds some."""
+    if not RUN.fullmatch(text):
+        return f"{text}: no event files; give .parquet files, a folder, a glob or a run with events"
+    try:
+        find_run(text, data)
+    except NotFoundError as error:
+        return str(error)
+    return f"{text}: this run has no event files yet; `tickerml data convert {text}` makes them"
 
 
 def _events_of(text: str, data: Path) -> list[Path]:

@@ -34,12 +34,15 @@ class Place:
     Attributes
     ----------
     source : `venue` or `loopback`.
+    account : whose money is traded with: `venue`, `demo` or `at`. The last two lie in one folder and list other
+        instruments, so each goes on with its own.
     addresses : by venue, what replaces its configured addresses; None for real venues.
     name : what serves it, for people.
     """
 
     data: Path
     source: str
+    account: str
     addresses: Mapping[str, Mapping[str, Any]] | None
     name: str
 
@@ -66,21 +69,21 @@ def place(loaded: Loaded, data: Path, asked: Asked) -> Iterator[Place]:
         venue = _native.Venue(json.dumps({"port": 0, "seed": loaded.config.execution.seed}))
         urls = json.loads(venue.start())
         try:
-            yield _at(urls["control_url"], data / "demo", "the demo")
+            yield _at(urls["control_url"], data / "demo", "demo", "the demo")
         finally:
             venue.stop()
     elif asked.at is not None:
-        yield _at(asked.at, data / "demo", f"the venue at {asked.at}")
+        yield _at(asked.at, data / "demo", "at", f"the venue at {asked.at}")
     else:
-        yield Place(data, "venue", None, "the venues")
+        yield Place(data, "venue", "venue", None, "the venues")
 
 
-def _at(control_url: str, data: Path, name: str) -> Place:
+def _at(control_url: str, data: Path, account: str, name: str) -> Place:
     from tickerml.sources.control import ask
 
     info = ask(control_url)
     channels = _recorded_channels(info.get("recorded_streams", []))
-    return Place(data, "loopback", {str(row["venue"]): {**row, **channels} for row in info["venues"]}, name)
+    return Place(data, "loopback", account, {str(row["venue"]): {**row, **channels} for row in info["venues"]}, name)
 
 
 def _recorded_channels(streams: list[str]) -> dict[str, list[str]]:

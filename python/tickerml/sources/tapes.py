@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from tickerml.errors import NotFoundError, TickerError, UnsoundDataError
 from tickerml.progress import bar
+from tickerml.sources.damage import scanned
+from tickerml.sources.imported import check_usable, named_other
 from tickerml.sources.lookup import find_tape
-from tickerml.sources.runs import damage_text
 from tickerml.version import code_version
 from tickerml.writing import replacing
 
@@ -26,7 +27,6 @@ __all__ = [
     "book_at",
     "convert_into",
     "convert_tape",
-    "damage_line",
     "export_raw",
     "full_book",
     "import_files",
@@ -44,10 +44,6 @@ COUNTED = ("levels", "trades", "snapshots")
 """Counts of an instrument that an import adds up."""
 
 
-USABLE = ("trades", "touches", "marks", "snapshots")
-"""Counts of an instrument of which one is enough for a recording to be of use."""
-
-
 def import_files(
     data: Path, format_: str, files: Sequence[Path], instrument: str, *, events: bool, steps: Mapping[str, str | None]
 ) -> dict[str, Any]:
@@ -60,7 +56,8 @@ def import_files(
     Raises
     ------
     NotFoundError, UnsoundDataError
-        For files that are not there, and for recordings that hold nothing usable; nothing is left behind then.
+        For files that are not there, and for recordings that hold nothing usable or are of another instrument; nothing
+        is left behind then.
     """
     from tickerml import _native
 
@@ -72,7 +69,10 @@ def import_files(
     options = {"data_dir": str(data), "now_ns": time.time_ns(), "chance": int.from_bytes(os.urandom(2)),
                "code_version": code_version(), **steps}  # fmt: skip
     with bar(f"importing {len(files)} files", lambda: None):
-        report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
+        try:
+            report = json.loads(_native.tape_import(format_, [str(f) for f in files], instrument, json.dumps(options)))
+        except UnsoundDataError as error:
+            raise named_other(error, instrument) from None
     tape = Path(report["tape"])
     try:
         market, report["events"] = _market(data, tape, report, events=events)
@@ -92,28 +92,11 @@ def _market(data: Path, tape: Path, report: Mapping[str, Any], *, events: bool) 
     from tickerml import _native
 
     if events:
-        made = _convert(data, tape, partial(_check_usable, report))
+        made = _convert(data, tape, partial(check_usable, report))
         return made["market"], made["events"]
     market = dict(json.loads(_native.tape_market(tape)))
-    _check_usable(report, market)
+    check_usable(report, market)
     return market, ""
-
-
-def _check_usable(report: Mapping[str, Any], market: Mapping[str, Any]) -> None:
-    """Refuses an import of which the market took nothing: another tick, another kind of recording.
-
-    Diffs alone count where most of them could be read: a few numbers happen to fit any tick.
-    """
-    (row,) = market["instruments"]
-    taken = sum(row[name] for name in USABLE)
-    if taken or row["updates"] > row["bad_messages"]:
-        return
-    instrument = report["instrument"]
-    raise UnsoundDataError(
-        f"nothing imported: of {report['frames']} frames and {report['snapshots']} snapshots none could be used"
-        f" as {row['instrument']} with tick {instrument['tick']} and lot {instrument['lot']}"
-        f" ({row['bad_messages']} could not be read); check --instrument, --tick and --lot"
-    )
 
 
 def convert_tape(data: Path, tape_or_run: str, *, allow_damage: bool = False) -> dict[str, Any]:
@@ -124,15 +107,12 @@ def convert_tape(data: Path, tape_or_run: str, *, allow_damage: bool = False) ->
     UnsoundDataError
         For a damaged tape, unless that is allowed: whole files are not replaced by what is left.
     """
-    from tickerml import _native
-
     tape = find_tape(tape_or_run, data)
-    if not allow_damage and (problem := damage_line(json.loads(_native.tape_scan(tape)))):
-        raise UnsoundDataError(f"{problem}; no event file was changed; --allow-damage converts what is left")
+    damage = scanned(tape, allow=allow_damage, so="no event file was changed; --allow-damage converts what is left")
     folder = tape.parent.parent if tape.parent.name == "tapes" else data
     made = _convert(folder, tape)
     return {"events": made["events"], "rows": made["rows"], "bytes": made["bytes"],
-            "cpu_s": round(time.process_time(), 6)}  # fmt: skip
+            "allowed_damage": damage, "cpu_s": round(time.process_time(), 6)}  # fmt: skip
 
 
 def convert_into(folder: Path, tape: Path) -> bool:
@@ -196,14 +176,6 @@ def span(tape: Path) -> tuple[int, int]:
     return _native.tape_span(tape) or (0, 0)
 
 
-def damage_line(found: Mapping[str, Any]) -> str:
-    """What is wrong with a tape, by its `damaged` and `missing_records`, in one line; empty where nothing is."""
-    damaged, missing = found["damaged"], found["missing_records"]
-    if damaged:
-        return damage_text(damaged[0]) + (f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else "")
-    return f"{missing} records are missing" if missing else ""
-
-
 def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
     """A book as it was at a time, best first, with the damage met on the way there (`damaged`, `missing_records`).
 
@@ -212,12 +184,23 @@ def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, de
     NotFoundError
         For an instrument that the tape does not have, or did not have yet.
     """
+    book = _book(find_tape(tape_or_run, data), instrument, at_ns, depth)
+    return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+
+
+def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:
+    """The same with every level, and beside it the instrument's metadata, what was traded in five minutes before, and
+    the span of the tape (`begins_ns`, `ends_ns`).
+    """
+    book = _book(tape, instrument, at_ns, LEVELS_MAX)
+    return {**book, **dict(zip(("begins_ns", "ends_ns"), span(tape), strict=True))}
+
+
+def _book(tape: Path, instrument: str, at_ns: int | None, depth: int) -> dict[str, Any]:
     from tickerml import _native
 
-    tape = find_tape(tape_or_run, data)
     try:
-        book = json.loads(_native.tape_book(tape, instrument, at_ns, depth))
-        return {key: value for key, value in book.items() if key not in ("metadata", "volume_qty")}
+        return dict(json.loads(_native.tape_book(tape, instrument, at_ns, depth)))
     except NotFoundError:
         if at_ns is None:
             raise
@@ -226,13 +209,6 @@ def book_at(data: Path, tape_or_run: str, instrument: str, at_ns: int | None, de
     raise NotFoundError(
         f"--at {at_ns}: nothing was known of {end['instrument']} yet; this tape begins at {begin_ns}, give a later time"
     )
-
-
-def full_book(tape: Path, instrument: str, at_ns: int | None) -> dict[str, Any]:
-    """The same with every level, and beside it the instrument's metadata and what was traded in five minutes before."""
-    from tickerml import _native
-
-    return dict(json.loads(_native.tape_book(tape, instrument, at_ns, LEVELS_MAX)))
 
 
 def _convert(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tickerml.config import Below
     from tickerml.config.models import Config
 
-__all__ = ["Asked", "default_output", "run", "summary_text"]
+__all__ = ["Asked", "run", "summary_text"]
 
 BEST_SHOWN: Final = 3
 
@@ -50,20 +50,6 @@ class Asked:
     batch_events: int
     workers: int | None = None
     allow_insample: bool = False
-
-
-def default_output(file: Path) -> Path:
-    """Where the result goes without ``-o``: into the working folder, under the name of FILE.
-
-    Raises
-    ------
-    TickerError
-        Where that is there already.
-    """
-    path = Path(f"{file.stem}.parquet")
-    if path.exists():
-        raise TickerError(f"{path}: is there already; move it away, or say where with -o FILE")
-    return path
 
 
 def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> dict[str, Any]:
