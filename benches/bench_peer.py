@@ -1,12 +1,14 @@
 """TickerML beside hftbacktest 2.4.4, one run: prints a table, writes ``target/bench_peer.json``, gates nothing.
 
-    .venv/bin/python benches/bench_peer.py [--rows 20000000] [--rounds 9]
+    [NAUTILUS_PYTHON=/its/bin/python] .venv/bin/python benches/bench_peer.py [--rows 20000000] [--rounds 9]
 
 Both programs get the same rows: those of our event files that hftbacktest has a place for (levels, clears, prints),
 exported to its arrays and imported back, so that neither reads a row that the other does not. Rates are source rows
 per CPU second of the one thread that works, from rows in memory to the end of the run; what one program needs twice
 (hftbacktest: a row for each clock where they disagree) counts once. Cases run in interleaved rounds and medians
 count. Where both follow `risk_averse`, orders, fills and position must be the same numbers, or the bench ends.
+NautilusTrader goes over the recording beside them where ``NAUTILUS_PYTHON`` names a Python that has it; its orders
+and fills are others (`peer_nautilus.py` says why), so of it only the speed compares.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from peer_feed import USDM, Feed, recording, synthetic, tickerml
 from peer_grid import Done
+from peer_program import Nautilus, nautilus
 from table import show
 from tickerml import _native
 from tickerml.config.build import settings_json
@@ -52,7 +55,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tickerml-bench-") as folder:
         data = Path(folder)
         if USDM.is_file():
-            rows += real_rows(recording(data / "usdm"), given.rounds)
+            feed = recording(data / "usdm")
+            with nautilus(feed) as other:
+                rows += real_rows(feed, given.rounds, other)
         else:
             print(f"no recording at {USDM}, left out", file=sys.stderr)
         rows += synthetic_rows(data, given.rows, max(given.rounds // 3, 1))
@@ -60,7 +65,7 @@ def main() -> None:
     show("bench_peer.json", how, ("what", "measured", "bar", "goal", "with"), rows)
 
 
-def real_rows(feed: Feed, rounds: int) -> list[Row]:
+def real_rows(feed: Feed, rounds: int, other: Nautilus | None) -> list[Row]:
     cases: dict[str, Callable[[], Done]] = {
         "theirs": feed.theirs,
         "builtin": feed.builtin,
@@ -68,11 +73,12 @@ def real_rows(feed: Feed, rounds: int) -> list[Row]:
         "python": feed.python,
         "python shared": lambda: feed.python(bound=True),
         **{queue: partial(feed.builtin, queue) for queue in QUEUES},
+        **({"nautilus": other.run} if other else {}),
     }
     took = measured(cases, rounds, equal=("theirs", "builtin", "python"))
     their, name = took["theirs"], feed.name
     what = f"{name}, {feed.count / 1e3:.0f} k rows, five-level grid at 100 ms, `risk_averse`"
-    worst = max(QUEUES, key=lambda queue: took[queue])
+    worst = max(QUEUES, key=lambda queue: took[queue].cpu_s)
     return [
         (f"{what}: hftbacktest, M rows per CPU second", rate(feed, their), "", "", "ROIVectorMarketDepth, "
          f"{feed.bounds[0]:.1f} to {feed.bounds[1]:.1f}; strategy compiled"),
@@ -84,7 +90,21 @@ def real_rows(feed: Feed, rounds: int) -> list[Row]:
         ("the same, grid in Python, profile shared", times(feed, took["python shared"], their), "", "",
          "risk as configured by default, portfolio, costs"),
         (f"cost of `prob_*` over `risk_averse`, {name} (worst: `{worst}`)",
-         f"{(took[worst] / took['builtin'] - 1) * 100:+.1f} %", "<= 15 %", "", "built-in grid"),
+         cost(took[worst], took["builtin"]), "<= 15 %", "", "built-in grid"),
+        *(nautilus_rows(feed, what, other.version, took) if other else ()),
+    ]  # fmt: skip
+
+
+def nautilus_rows(feed: Feed, what: str, version: str, took: dict[str, Done]) -> list[Row]:
+    it, ours = took["nautilus"], took["builtin"]
+    return [
+        (f"{what.removesuffix(', `risk_averse`')}: Nautilus {version}, M rows per CPU second", rate(feed, it), "", "",
+         f"not the same orders and fills: {it.orders} and {it.fills}, ours {ours.orders} and {ours.fills} (no queue: "
+         "the book must cross; one clock; answers at once); L2_MBP, delta batches, 10 ms to the venue, netting; no "
+         "logging, analysis, risk, balances; strategy in Python"),
+        ("our built-in grid over that", times(feed, ours, it), "", "", FEATURES),
+        ("our grid in Python over that", times(feed, took["python"], it), "", "",
+         "profile hftbacktest; risk (limits that do not bind), portfolio, costs"),
     ]  # fmt: skip
 
 
@@ -105,7 +125,7 @@ def synthetic_rows(data: Path, rows: int, rounds: int) -> list[Row]:
          f"{whole.bounds[0]:.1f} to {whole.bounds[1]:.1f}; strategy compiled"),
         (f"{what}, built-in grid", times(whole, took["builtin"], their), ">= 2 x", ">= 3 x", FEATURES),
         (f"cost of `{QUEUES[0]}` over `risk_averse`, synthetic",
-         f"{(took[QUEUES[0]] / took['builtin'] - 1) * 100:+.1f} %", "<= 15 %", "", "built-in grid"),
+         cost(took[QUEUES[0]], took["builtin"]), "<= 15 %", "", "built-in grid"),
         ("peak memory of that, MB, from event files to the last fill",
          f"{peaks['ours'] / 1e6:.0f} ({(peaks['ours'] - 100e6) / whole.count:.1f} B a row above 100 MB)",
          f"<= {(32 * whole.count + 100e6) / 1e6:.0f}", "", f"hftbacktest {peaks['theirs'] / 1e6:.0f} ({theirs:.0f} B a "
@@ -114,8 +134,8 @@ def synthetic_rows(data: Path, rows: int, rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str, ...]) -> dict[str, float]:
-    """Medians of CPU seconds, all cases in every round; those of `equal` must come to the same."""
+def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str, ...]) -> dict[str, Done]:
+    """What each came to, in the median of its CPU seconds, all in every round; those of `equal` to the same."""
     took: dict[str, list[float]] = {case: [] for case in cases}
     done = {case: work() for case, work in cases.items()}  # compiled and warm from here on
     if len({done[case]._replace(cpu_s=0.0) for case in equal}) != 1:
@@ -123,15 +143,19 @@ def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str
     for _ in range(rounds):
         for case, work in cases.items():
             took[case].append(work().cpu_s)
-    return {case: statistics.median(values) for case, values in took.items()}
+    return {case: done[case]._replace(cpu_s=statistics.median(values)) for case, values in took.items()}
 
 
-def rate(feed: Feed, cpu_s: float) -> str:
-    return f"{feed.count / cpu_s / 1e6:.2f}"
+def rate(feed: Feed, done: Done) -> str:
+    return f"{feed.count / done.cpu_s / 1e6:.2f}"
 
 
-def times(feed: Feed, ours: float, theirs: float) -> str:
-    return f"{rate(feed, ours)}: {theirs / ours:.2f} x"
+def times(feed: Feed, ours: Done, theirs: Done) -> str:
+    return f"{rate(feed, ours)}: {theirs.cpu_s / ours.cpu_s:.2f} x"
+
+
+def cost(more: Done, less: Done) -> str:
+    return f"{(more.cpu_s / less.cpu_s - 1) * 100:+.1f} %"
 
 
 def sweep_row(data: Path) -> Row:
