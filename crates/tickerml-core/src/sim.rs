@@ -9,6 +9,8 @@
 //! One simulator, two profiles: `shared` (ours) and hftbacktest's rules, for comparison. A stand is one instrument at its venue;
 //! the desk is our side of the counter.
 mod amend;
+mod balance;
+mod band;
 mod clock;
 mod course;
 mod desk;
@@ -46,10 +48,12 @@ pub use queue::{Curve, FITTED_KNOTS, Fitted, Observed, Place, QueueFit, QueueMod
 pub use request::{AMEND, CANCEL, CANCEL_ALL, Request};
 pub use sample::{Sample, quotes_at};
 
-use crate::event::{BookState, Message, Row, RowKind};
+use crate::event::{BookState, Message, Row, RowKind, flag};
 use crate::event_set::EventSet;
+use crate::instrument::{Against, Band};
 use crate::market::{Line, Visitor};
 use crate::units::UNDEF_TS_NS;
+use balance::Funds;
 use course::Course;
 use desk::{Desk, news};
 use funding::Plan;
@@ -91,13 +95,14 @@ struct Venue {
 
 impl Sim {
     /// Venues without orders.
-    pub const fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         let desk = Desk {
             orders: Vec::new(),
             positions: Vec::new(),
             moves: VecDeque::new(),
             forgotten_ns: i64::MIN,
             rates: Rates::new(),
+            funds: rules.balances.clone().map(Funds::new),
             reports: Wire::new(),
             rules,
         };
@@ -157,6 +162,20 @@ impl Sim {
         self.desk.moved(instrument, qty);
     }
 
+    /// What is owned of a currency when the run begins, 10^-18, in place of what the settings say.
+    pub fn own(&mut self, currency: &str, amount_e18: i128) {
+        if let Some(funds) = &mut self.desk.funds {
+            funds.set(currency, amount_e18);
+        }
+    }
+
+    /// More of it, held as a position on spot.
+    pub fn own_more(&mut self, currency: &str, amount_e18: i128) {
+        if let Some(funds) = &mut self.desk.funds {
+            funds.add(currency, amount_e18);
+        }
+    }
+
     /// The next report reaches us.
     pub fn deliver(&mut self) -> Option<Report> {
         let (ts_ns, mut report) = self.desk.reports.take()?;
@@ -199,6 +218,17 @@ impl Sim {
         }
         self.find_due();
         reports
+    }
+
+    /// Mark prices, for the band of an instrument that has one.
+    fn hear_mark(&mut self, message: &Message, rows: &[Row]) {
+        let unstamped_ns = message.ts_recv_ns.saturating_sub(self.desk.rules.base_latency_ns);
+        let Venue { stand, clock, .. } = self.at(message.instrument);
+        let stamped = Some(message.ts_event_ns).filter(|ts| *ts != UNDEF_TS_NS);
+        let at_ns = stamped.map_or(unstamped_ns, |ts| clock.map(ts));
+        for row in rows.iter().filter(|row| row.kind() == RowKind::Mark && row.flags() & flag::ASK_SIDE == 0) {
+            stand.reference.marked(at_ns, row.px());
+        }
     }
 
     fn at(&mut self, instrument: u16) -> &mut Venue {
@@ -253,6 +283,9 @@ impl Visitor for Sim {
     fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
         let (base_latency_ns, reorder_ns) = (self.desk.rules.base_latency_ns, self.desk.rules.reorder_ns);
         if matches!(rows[0].kind(), RowKind::Mark | RowKind::Funding) {
+            if matches!(line.instrument.band, Some(Band { against: Against::Mark, .. })) {
+                self.hear_mark(message, rows);
+            }
             return self.hear_funding(message, rows);
         }
         let looks_ahead = self.ahead.is_some();
