@@ -257,6 +257,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_recorded_without_a_band_has_none() {
+        let i = Instrument::from_steps(Venue::BinanceSpot, "BTCUSDT", "0.01", "0.1", MetadataSource::Venue).unwrap();
+        let text = serde_json::to_string(&i).unwrap();
+        assert_eq!(serde_json::from_str::<Instrument>(&text.replace(r#","band":null"#, "")).unwrap(), i);
+        let band = Band { against: Against::Prints { minutes: 5 }, buy_e8: [None, Some(1)], sell_e8: [Some(2), None] };
+        let banded = Instrument { band: Some(band), ..i };
+        let text = serde_json::to_string(&banded).unwrap();
+        assert_eq!(serde_json::from_str::<Instrument>(&text).unwrap(), banded);
+    }
+
+    #[test]
     fn steps_give_precisions() {
         let i = Instrument::from_steps(Venue::BinanceSpot, "BTCUSDT", "0.01000000", "0.00001", MetadataSource::Venue)
             .unwrap();
