@@ -48,7 +48,7 @@ pub use queue::{Curve, FITTED_KNOTS, Fitted, Observed, Place, QueueFit, QueueMod
 pub use request::{AMEND, CANCEL, CANCEL_ALL, Request};
 pub use sample::{Sample, quotes_at};
 
-use crate::event::{BookState, Message, Row, RowKind, flag};
+use crate::event::{BookState, Message, Row, RowKind};
 use crate::event_set::EventSet;
 use crate::instrument::{Against, Band};
 use crate::market::{Line, Visitor};
@@ -162,20 +162,6 @@ impl Sim {
         self.desk.moved(instrument, qty);
     }
 
-    /// What is owned of a currency when the run begins, 10^-18, in place of what the settings say.
-    pub fn own(&mut self, currency: &str, amount_e18: i128) {
-        if let Some(funds) = &mut self.desk.funds {
-            funds.set(currency, amount_e18);
-        }
-    }
-
-    /// More of it, held as a position on spot.
-    pub fn own_more(&mut self, currency: &str, amount_e18: i128) {
-        if let Some(funds) = &mut self.desk.funds {
-            funds.add(currency, amount_e18);
-        }
-    }
-
     /// The next report reaches us.
     pub fn deliver(&mut self) -> Option<Report> {
         let (ts_ns, mut report) = self.desk.reports.take()?;
@@ -218,17 +204,6 @@ impl Sim {
         }
         self.find_due();
         reports
-    }
-
-    /// Mark prices, for the band of an instrument that has one.
-    fn hear_mark(&mut self, message: &Message, rows: &[Row]) {
-        let unstamped_ns = message.ts_recv_ns.saturating_sub(self.desk.rules.base_latency_ns);
-        let Venue { stand, clock, .. } = self.at(message.instrument);
-        let stamped = Some(message.ts_event_ns).filter(|ts| *ts != UNDEF_TS_NS);
-        let at_ns = stamped.map_or(unstamped_ns, |ts| clock.map(ts));
-        for row in rows.iter().filter(|row| row.kind() == RowKind::Mark && row.flags() & flag::ASK_SIDE == 0) {
-            stand.reference.marked(at_ns, row.px());
-        }
     }
 
     fn at(&mut self, instrument: u16) -> &mut Venue {

@@ -10,6 +10,7 @@
 //! counts as far as it has been reckoned, and nothing is ever reserved twice. Contracts have none of this: what their margin
 //! carries is judged by risk and by the venue's margin tiers, from a wallet of their own. `short_spot`, hftbacktest's rules and a
 //! session without `balance` keep no balances.
+use super::Sim;
 use super::desk::{Desk, Moment};
 use super::fee::Fee;
 use super::order::{Order, OrderKind, Reason, Side};
@@ -111,6 +112,22 @@ impl Stand {
             terms.given(order.side, order.venue_px, order.venue_leaves)
         };
         (needed > funds.free(currency, &desk.orders)).then_some(Reason::InsufficientBalance)
+    }
+}
+
+impl Sim {
+    /// What is owned of a currency when the run begins, 10^-18, in place of what the settings say.
+    pub fn own(&mut self, currency: &str, amount_e18: i128) {
+        if let Some(funds) = &mut self.desk.funds {
+            funds.set(currency, amount_e18);
+        }
+    }
+
+    /// More of it, held as a position on spot.
+    pub fn own_more(&mut self, currency: &str, amount_e18: i128) {
+        if let Some(funds) = &mut self.desk.funds {
+            funds.add(currency, amount_e18);
+        }
     }
 }
 

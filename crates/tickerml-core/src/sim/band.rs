@@ -10,8 +10,10 @@
 use super::desk::Moment;
 use super::order::{Order, Reason, Side};
 use super::stand::Stand;
+use super::{Sim, Venue};
+use crate::event::{Message, Row, RowKind, flag};
 use crate::instrument::{Against, Instrument};
-use crate::units::POW10;
+use crate::units::{POW10, UNDEF_TS_NS};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -104,6 +106,19 @@ impl Stand {
     }
 }
 
+impl Sim {
+    /// Mark prices, for the band of an instrument that has one.
+    pub(super) fn hear_mark(&mut self, message: &Message, rows: &[Row]) {
+        let unstamped_ns = message.ts_recv_ns.saturating_sub(self.desk.rules.base_latency_ns);
+        let Venue { stand, clock, .. } = self.at(message.instrument);
+        let stamped = Some(message.ts_event_ns).filter(|ts| *ts != UNDEF_TS_NS);
+        let at_ns = stamped.map_or(unstamped_ns, |ts| clock.map(ts));
+        for row in rows.iter().filter(|row| row.kind() == RowKind::Mark && row.flags() & flag::ASK_SIDE == 0) {
+            stand.reference.marked(at_ns, row.px());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +148,8 @@ mod tests {
             [at(200), at(299), at(300), at(500)],
             [Some((630, 6)), Some((630, 6)), Some((270, 3)), Some((90, 1))]
         );
-        assert_eq!(reference.price(Against::Prints { minutes: 0 }, 0, 0), Some((90, 1)), "the last print");
+        let last = Against::Prints { minutes: 0 };
+        assert_eq!(reference.price(last, 200 * SECOND_NS, 0), Some((90, 1)), "the last print");
     }
 
     #[test]
