@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import tickerml
 from simulated import INSTRUMENT, LIVE, Intent, Kind, Market, Message, Report, Row, run_native
 from test_orders import amend, cancel
 from test_reference_shared import MS, NS, SETTINGS, limit, message
+from tickerml import config
+from tickerml.sources.recorded import tape_session
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
 
@@ -169,3 +173,23 @@ def test_where_balances_do_not_bind(off: dict[str, Any]) -> None:
 def test_hftbacktests_venue_has_no_band() -> None:
     peer = {"exchange": "no_partial", "report_rule": "venue"}
     assert trade([mark(50, 45, 50)], {100.0: [limit(1, 98)]}, **peer, **FUTURES) == [TAKEN]
+
+
+def test_a_demo_has_its_venues_bands(tmp_path: Path) -> None:
+    """Its tape tells them: a sell at a tenth of the best bid is refused on spot and on futures, and costs nothing."""
+    made = tickerml(tmp_path, "run", "--demo", "--duration", "4s", "--policy", "hold")
+    loaded = config.load(policy="hold", environ={}, cwd=tmp_path, sets=[("balance.BTC", "1")])
+    tape = tmp_path / "demo" / "tapes" / made["run"]
+    session = tape_session(tape, loaded.config, batch_events=65_536, allow_damage=False)
+    told, sent = set(), 0
+    for view in session:
+        told |= {(report.instrument, report.kind, report.reason) for report in view.reports}
+        bids = [int(px) for px in view.book_px[:, 0, 0]]
+        wanted: list[Intent] = []
+        if view.index >= 20 and not sent and min(bids) > 0:
+            infos = enumerate(session.instruments)
+            wanted = [(Kind.LIMIT, k, -1, bids[k] // 10 // i.tick * i.tick, 1_000 * i.lot, 0, 0) for k, i in infos]
+            sent = len(wanted)
+        session.submit(wanted, (), b"")
+    assert told == {(k, *BEYOND) for k in range(sent)}
+    assert sent == 2

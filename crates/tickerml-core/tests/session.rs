@@ -291,13 +291,13 @@ fn what_the_run_before_handed_on_is_what_may_be_spent_and_sold() {
     tape.diff(START + 950 * MS, 2, 500);
     tape.stop(START + 1_000 * MS);
     let rest = |side, px, qty| order(OrderKind::Limit, side, px, qty);
-    let asked = |index, _: &Session| match index {
+    let asked = |index, s: &Session| match index {
         0 => {
             vec![rest(Side::Buy, BID, 51), rest(Side::Buy, BID, 30), rest(Side::Buy, BID, 21), rest(Side::Buy, BID, 20)]
         }
         1 => vec![rest(Side::Sell, BID + 2, 41), rest(Side::Sell, BID + 2, 40)],
         // A restart cancels everything, and what was reserved is free again.
-        8 => vec![rest(Side::Buy, BID, 50)],
+        _ if s.view().restarted => vec![rest(Side::Buy, BID, 50)],
         _ => vec![],
     };
     let mut owning = with(r#""reorder_ms":0,"base_latency_ms":0,"balance":{"USDT":"10000","X":"9"}"#);
