@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import tickerml
-from simulated import INSTRUMENT, LIVE, Intent, Kind, Market, Message, Report, Row, run_native
+from simulated import INSTRUMENT, LIVE, Intent, Kind, Market, Message, Report, Row, columns, run_native
 from test_orders import amend, cancel
 from test_reference_shared import MS, NS, SETTINGS, limit, message
-from tickerml import config
+from tickerml import _native, config
 from tickerml.sources.recorded import tape_session
 
 pytest.importorskip("tickerml._native", reason="the native module is not built")
@@ -19,6 +20,7 @@ ONE = 10**8
 FUTURES = {"band": {"against": "mark", "buy_e8": [None, 105 * 10**6], "sell_e8": [95 * 10**6, None]}}
 """A buy at most 1.05 times the mark price, a sell at least 0.95 times."""
 SPOT = {"venue": "binance_spot", "kind": "spot"}
+START = [message(1, 0, (Row.BID, 99, 5), (Row.ASK, 101, 5)), message(1, None, (Row.STATE, LIVE, 4))]
 BEYOND = ("rejected", "price_band")
 LACKS = ("rejected", "insufficient_balance")
 TAKEN = ("accepted", "")
@@ -38,9 +40,8 @@ def mark(recv_ms: float, event_ms: float | None, px: float) -> Message:
 def reports(messages: list[Message], orders: dict[float, list[Intent]], **changed: Any) -> list[Report]:
     """All news; the book is 5 at 99 and 5 at 101."""
     known = {**INSTRUMENT, **{key: changed.pop(key) for key in list(changed) if key in ("venue", "kind", "band")}}
-    start = [message(1, 0, (Row.BID, 99, 5), (Row.ASK, 101, 5)), message(1, None, (Row.STATE, LIVE, 4))]
     end = message(max([3_000, *((m.ts_recv_ns - NS) / MS + 500 for m in messages)]), None, (Row.TOUCH, 1, 1))
-    numbered = [m._replace(pos=n) for n, m in enumerate([*start, *messages, end])]
+    numbered = [m._replace(pos=n) for n, m in enumerate([*START, *messages, end])]
     market = Market(known, {**SETTINGS, "reorder_ms": 0, **changed}, numbered)
     sent = dict(orders)
     views, _, _ = run_native(market, lambda view: sent.pop((view.ts_ns - NS) / MS, ()))
@@ -168,6 +169,22 @@ def test_where_balances_do_not_bind(off: dict[str, Any]) -> None:
     """Spot that may be sold short, hftbacktest's rules, contracts, and a session that names no balance."""
     orders = [limit(-1, 110, 900), limit(1, 90, 900)]
     assert trade([], {10.0: orders}, **{**OWNED, **off}) == [TAKEN, TAKEN]
+
+
+def test_event_files_begin_with_the_account_that_they_are_told() -> None:
+    """9 free in cash and 2 lots, whatever the settings say: a run that went on from another can be told again."""
+    lots = [{"instrument": "binance_spot:DEMOUSDT", "kind": "spot", "base": "DEMO", "qty": "2"}]
+    carry = json.dumps({"portfolio": {"cash": {"USDT": "9", "DEMO": "0"}, "lots": lots}})
+    messages = [m._replace(pos=n) for n, m in enumerate([*START, message(3_000, None, (Row.TOUCH, 1, 1))])]
+    market = Market({**INSTRUMENT, **SPOT}, {**SETTINGS, "reorder_ms": 0, "balance": {"USDT": "100"}}, messages)
+    session = _native.Session.backtest([columns(market)], json.dumps(market.settings), carry=carry)
+    told: list[str] = []
+    orders = [limit(1, 90, 1), limit(1, 90, 1), limit(-1, 110, 2), limit(-1, 110, 1)]
+    for view in session:
+        told += [report.reason for report in view.reports]
+        session.submit(orders, (), b"")
+        orders = []
+    assert told == ["", "insufficient_balance", "", "insufficient_balance"]
 
 
 def test_hftbacktests_venue_has_no_band() -> None:

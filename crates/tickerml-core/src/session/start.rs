@@ -55,6 +55,12 @@ impl Start {
         std::mem::take(&mut self.held)
     }
 
+    /// Goes on from the account that a CARRY record's text tells.
+    pub fn carry_on(&mut self, text: &str) {
+        self.held = carried(text);
+        self.carry = Some(text.to_owned());
+    }
+
     /// Payload of the CARRY record, where the run has one.
     pub fn carry(&self) -> Option<&str> {
         self.carry.as_deref()
@@ -83,9 +89,7 @@ impl Start {
             RecordKind::Carry => {
                 let text = std::str::from_utf8(record.bytes);
                 let bad = Error::BadMessage { what: "CARRY record", offset: 0, reason: "not text" };
-                let text = text.map_err(|_| bad)?;
-                self.held = carried(text);
-                self.carry = Some(text.to_owned());
+                self.carry_on(text.map_err(|_| bad)?);
             }
             RecordKind::Config if !self.begun => self.awaited = configured(record.bytes),
             RecordKind::Health if self.awaits() => {
