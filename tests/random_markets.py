@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import numpy as np
+from random_bounds import bounded
 from simulated import LIVE, Flag, Intent, Kind, Market, Message, Row
 from tickerml.schema import UNDEF_I64
 
@@ -244,7 +245,8 @@ class Maker:
 def random_market(*seed: int, steps: int = 150, calm: bool = False) -> Market:
     """The market of a seed. A calm one has no gaps and no silence, and nothing in it is late if all may take 400 ms."""
     draw = Draws(*seed, 1)
-    return Maker(draw, random_instrument(draw), random_settings(draw), calm=calm).market(steps)
+    market = Maker(draw, random_instrument(draw), random_settings(draw), calm=calm).market(steps)
+    return bounded(market, Draws(*seed, 4), MID)
 
 
 class RandomPolicy:

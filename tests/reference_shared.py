@@ -16,9 +16,9 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
 * The watermark is what has been released before a row arrives; only rows of the two streams are late.
 * Quantities taken from the book are rounded against us: what is missing up, what is left down to whole lots; after 20
   half-lives nothing is missing. One level has one consumed quantity, brought to the present before more is added.
-* Orders are checked in the order lot, price, tick, nothing to take (market), minimum, no book (market, IOC, FOK),
-  post-only. A market order's minimum is reckoned at the best price. While the book is not Live everything that may wait
-  rests, whatever its price, behind an unknown quantity.
+* Orders are checked in the order lot, price, tick, nothing to take (market), minimum, band, no book (market, IOC,
+  FOK), balance, post-only. A market order's minimum is reckoned at the best price. While the book is not Live
+  everything that may wait rests, whatever its price, behind an unknown quantity.
 * A marketable limit takes, level by level with a fill each, and what is left rests. An IOC, FOK or market order that
   took nothing expires with `no_liquidity`, the rest of one that took with `remainder`.
 * Prints count in a gap too, by the estimate from before it; an order behind an unknown quantity is only traded through.
@@ -33,6 +33,10 @@ in base units. Clock `fixed:NS`, report rule `causal`. Where simulation.md is op
   before their fills: all within their limit, or what is better than the last fill of one that filled whole.
 * Reduce-only looks at what was executed at the venue: a fill never goes beyond zero, what has nothing left to reduce is
   rejected or expires, after the fills of the same row. Spot has none.
+* A band lies around the last mark price heard by now and stamped no later than the order's arrival (futures), or the
+  mean of the prints of the last minutes in whole seconds, else the last print (spot); an amendment meets it too.
+* Balances are spot's: owned without what resting orders may give must cover price x quantity of a buy that may wait,
+  what any other buy would pay, a sell's quantity.
 * A spot buy pays its fee in the base, everything else in the quote; 8 decimals, rounded against us.
 * `ahead` is shown for what the venue has said that it waits, -1 before and while it is unknown; rounded, halves up.
 """
@@ -47,7 +51,7 @@ from typing import Any
 
 from reference_latency import Ways
 from reference_venue import Order, Venue
-from simulated import LIVE, Decide, Fill, Intent, Kind, Message, Report, Row, Shown, View
+from simulated import LIVE, Decide, Fill, Flag, Intent, Kind, Message, Report, Row, Shown, View
 
 NEVER = 2**63 - 1
 NS_KEYS = ("step", "decision", "entry", "response", "reorder", "base_latency")
@@ -217,11 +221,16 @@ class Reference(Venue):
         self.now = message.ts_recv_ns
         self.last = (message.ts_recv_ns, message.pos)
         kind = message.rows[0][0]
+        stamp = message.ts_event_ns
+        unstamped = message.ts_recv_ns - self.base_latency
+        at = unstamped if stamp is None else stamp + self.offset
+        if kind == Row.MARK:
+            for _, px, _, flags in message.rows:
+                if not flags & Flag.ASK_SIDE:
+                    self.band.marked(at, px)
         if kind > Row.CLEAR:
             return
         self.state = message.rows[0][1] if kind == Row.STATE else self.state
-        unstamped = message.ts_recv_ns - self.base_latency
-        at = unstamped if message.ts_event_ns is None else message.ts_event_ns + self.offset
         if kind == Row.STATE:
             book_at = max(self.heard["depth"], self.snapshot_at)
             self.state_at = at = max(unstamped if book_at == -NEVER else book_at, self.state_at)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from reference_bounds import Band, Purse
 from simulated import LIVE, Fill, Flag, Kind, Message, Row
 
 HALF_LIFE_NS, FEE_STEP = 5e9, 10**10
@@ -56,6 +57,7 @@ class Venue(ABC):
         self.live = False
         self.consumed: dict[tuple[int, int], tuple[float, int]] = {}
         self.orders: dict[int, Order] = {}
+        self.band, self.purse = Band(instrument), Purse(instrument, settings)
         # Now at the venue, what is held there, and the last record (stamp, pos) that we have read.
         self.at = self.held = 0
         self.last = (0, 0)
@@ -74,6 +76,7 @@ class Venue(ABC):
                 self._book_through(message.pos)
         elif kind in (Row.BUY_TRADE, Row.SELL_TRADE):
             for taken, px, qty, _ in message.rows:
+                self.band.prints.append((self.at, px, qty))
                 self._print(1 if taken == Row.BUY_TRADE else -1, px, qty, message.pos)
         else:
             for kind, px, qty, flags in message.rows:
@@ -135,6 +138,8 @@ class Venue(ABC):
             reason = reason or "reduce_only"
         if not self.live and not waits:
             reason = reason or "no_book"
+        if not reason and self._lacks(order, waits):
+            reason = "insufficient_balance"
         own = self._own_within(order, order.px)
         if order.kind == Kind.POST_ONLY and (own or (self.live and takes)):
             reason = reason or "post_only_would_take"
@@ -227,7 +232,18 @@ class Venue(ABC):
             return "tick" if px > 0 else "price"
         if px is None:
             return "no_liquidity"
-        return "min_notional" if px * qty * self.money < self.min_notional else ""
+        if px * qty * self.money < self.min_notional:
+            return "min_notional"
+        return "price_band" if order.kind != Kind.MARKET and self.band.is_beyond(order.side, px, self.at) else ""
+
+    def _lacks(self, order: Order, waits: bool) -> bool:
+        """Whether it gives more than is free; what does not wait gives what it would take now."""
+        met = [(order.at_px, order.left)]
+        if order.side == 1 and not waits:
+            kept, limit = dict(self.consumed), None if order.kind == Kind.MARKET else order.at_px
+            met, self.consumed = self._walk(-1, limit, order.left, whole=order.kind == Kind.FOK), kept
+        needed = sum(self.purse.gives(order.side, px, qty) for px, qty in met)
+        return self.purse.lacks(order.side, needed, [(o.at_px, o.left) for o in self._resting(order.side)])
 
     def _cancel(self, order: Order, known: tuple[int, int]) -> None:
         if order.resting:
@@ -313,6 +329,7 @@ class Venue(ABC):
         in_base = self.spot and order.side == 1
         worth = qty * 10**18 // self.scale if in_base else px * qty * self.money
         fee = math.ceil(worth * self.bps[maker] / 10_000 / FEE_STEP) * FEE_STEP
+        self.purse.filled(order.side, px, qty, fee, in_base)
         fill = Fill(0, order.order_id, order.tag, order.side, px, qty, maker, fee, self.at, ahead or 0, pos, in_base)
         self._report(order, "partially_filled" if order.left else "filled", "", pos, fill=fill)
 

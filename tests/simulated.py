@@ -31,7 +31,7 @@ class Kind:
 class Row:
     """Kinds of rows."""
 
-    BID, ASK, BUY_TRADE, SELL_TRADE, STATE, CLEAR, TOUCH = 1, 2, 3, 4, 5, 6, 7
+    BID, ASK, BUY_TRADE, SELL_TRADE, STATE, CLEAR, TOUCH, MARK = 1, 2, 3, 4, 5, 6, 7, 9
 
 
 class Flag:

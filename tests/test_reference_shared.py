@@ -65,6 +65,9 @@ def compare(market: Market, policy: Any, *, told: dict[str, Any] | None = None) 
     met["resting_again"] = resting_again(views)
     met["late_rows"] = stats["late_rows"]
     met["gaps"] = sum(m.rows[0][:2] == (Row.STATE, 5) for m in market.messages)
+    met["band_amend"] = sum(
+        r.kind == "amend_rejected" and r.reason == "price_band" for view in views for r in view.reports
+    )
     met["rejects"] = sum(r.kind == "rejected" for view in views for r in view.reports)
     met["orders"], met["fills"], met["messages"] = stats["orders"], len(fills), len(market.messages)
     return met
@@ -96,7 +99,8 @@ def compare_seeds(seeds: range) -> None:
         "fills", "maker", "taker", "rejects", "late_rows", "gaps", "report", "step", "accepted", "cancelled",
         "filled", "partially_filled", "unknown_order", "remainder", "no_liquidity", "no_book", "post_only_would_take",
         "min_notional", "tick", "lot", "price", "amended", "amend_only_less", "amend_below_filled", "reduce_only",
-        "unsupported", "overload", "order_rate", "self_trade", "cancel_all", "resting_again", *LATENCIES, *QUEUES,
+        "unsupported", "overload", "order_rate", "self_trade", "price_band", "insufficient_balance", "band_amend",
+        "cancel_all", "resting_again", *LATENCIES, *QUEUES,
     )  # fmt: skip
     assert not [name for name in wanted if met[name] == 0], "too little was met to tell anything"
 
@@ -121,8 +125,11 @@ def test_two_thousand_markets_equal_the_reference() -> None:
 
 
 def test_the_comparison_can_fail() -> None:
-    """Another model, another latency, another fee, another wait for late rows: each is told apart."""
-    changed = {"queue": "prob_log", "entry_ms": 11, "maker_bps": 3, "reorder_ms": 30, "latency": "venue"}
+    """Another model, latency, fee, wait for late rows, or balance: each is told apart."""
+    changed = {
+        "queue": "prob_log", "entry_ms": 11, "maker_bps": 3, "reorder_ms": 30, "latency": "venue",
+        "balance": {"USDT": "0"},
+    }  # fmt: skip
     told: Counter[str] = Counter()
     for seed in range(8):
         market = random_market(seed)

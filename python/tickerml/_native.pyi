@@ -203,6 +203,7 @@ class Session:
         *,
         batch_events: int = 65536,
         latencies: _Latencies | None = None,
+        carry: str | None = None,
     ) -> Session: ...
     @staticmethod
     def live(feed: Feed, settings: str, *, batch_events: int = 65536, checkpoint: bytes | None = None) -> Session: ...

@@ -269,7 +269,7 @@ def backtest_events(
     from tickerml.sources.recorded import event_session
 
     insample = is_insample(config, events.rows.span, allowed=allow_insample)
-    session = event_session(events, config, batch_events=batch_events)
+    session = event_session(events, config, batch_events=batch_events, carry=carry)
     made = sinks(session.instruments)
     with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
         traded.trade(session)

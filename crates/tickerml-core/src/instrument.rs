@@ -117,6 +117,33 @@ pub struct Instrument {
     pub funding_interval_h: Option<u8>,
     /// Where these values came from.
     pub metadata_source: MetadataSource,
+    /// How far from the market an order's price may be; none where the venue has not said.
+    #[serde(default)]
+    pub band: Option<Band>,
+}
+
+/// What a [`Band`] is measured from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Against {
+    /// The mark price.
+    Mark,
+    /// The mean of the prints of so many minutes, weighted by quantity; of 0 the last print.
+    Prints {
+        /// How many.
+        minutes: u32,
+    },
+}
+
+/// The least and the most that an order's price may be, as multiples x 10^8 of a price; none for no such end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Band {
+    /// The price that is multiplied.
+    pub against: Against,
+    /// Of a buy.
+    pub buy_e8: [Option<i64>; 2],
+    /// Of a sell.
+    pub sell_e8: [Option<i64>; 2],
 }
 
 impl Instrument {
@@ -146,6 +173,7 @@ impl Instrument {
             contract_size: "1".to_owned(),
             funding_interval_h: None,
             metadata_source: source,
+            band: None,
         })
     }
 
@@ -227,6 +255,17 @@ fn split_symbol(symbol: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_recorded_without_a_band_has_none() {
+        let i = Instrument::from_steps(Venue::BinanceSpot, "BTCUSDT", "0.01", "0.1", MetadataSource::Venue).unwrap();
+        let text = serde_json::to_string(&i).unwrap();
+        assert_eq!(serde_json::from_str::<Instrument>(&text.replace(r#","band":null"#, "")).unwrap(), i);
+        let band = Band { against: Against::Prints { minutes: 5 }, buy_e8: [None, Some(1)], sell_e8: [Some(2), None] };
+        let banded = Instrument { band: Some(band), ..i };
+        let text = serde_json::to_string(&banded).unwrap();
+        assert_eq!(serde_json::from_str::<Instrument>(&text).unwrap(), banded);
+    }
 
     #[test]
     fn steps_give_precisions() {

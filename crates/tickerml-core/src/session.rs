@@ -16,7 +16,7 @@ pub use digest::Digest;
 pub use events::EventInput;
 pub use input::{Input, Item, Peek};
 pub use settings::Settings;
-pub use start::{Held, Start};
+pub use start::{Carried, Held, Start};
 pub use view::{Seen, View, ViewCause};
 
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ use crate::instrument::{Instrument, Venue};
 use crate::market::Market;
 use crate::sim::{Report, Request, Sim};
 use crate::tape::{Record, RecordKind};
-use crate::units::parse_decimal;
+use crate::units::{parse_decimal, parse_e18};
 use serde::{Deserialize, Serialize};
 
 /// Why [`Session::advance`] returned.
@@ -294,20 +294,29 @@ impl Session {
             for line in &self.market.lines {
                 self.settings.rules.fees.check(line.instrument.venue, ts_ns)?;
             }
-            for held in self.start.begin() {
-                self.take_over(&held);
-            }
+            let carried = self.start.begin();
+            self.take_over(&carried);
             self.boundary_ns = Some(self.boundary_at(ts_ns));
         }
         Ok(())
     }
 
     /// The simulated venue holds what the run before left there.
-    fn take_over(&mut self, held: &Held) {
-        let Some(at) = self.market.index_of(&held.instrument) else { return };
-        let precision = self.market.lines[at].instrument.qty_precision;
-        if let Ok(qty) = parse_decimal(held.qty.as_bytes(), precision) {
-            self.sim.hold(at as u16, qty);
+    fn take_over(&mut self, carried: &Carried) {
+        for (currency, text) in &carried.cash {
+            if let Ok(amount_e18) = parse_e18(text) {
+                self.sim.own(currency, amount_e18);
+            }
+        }
+        for held in &carried.lots {
+            if let Some(amount_e18) = parse_e18(&held.qty).ok().filter(|_| held.kind == "spot") {
+                self.sim.own_more(&held.base, amount_e18);
+            }
+            let Some(at) = self.market.index_of(&held.instrument) else { continue };
+            let precision = self.market.lines[at].instrument.qty_precision;
+            if let Ok(qty) = parse_decimal(held.qty.as_bytes(), precision) {
+                self.sim.hold(at as u16, qty);
+            }
         }
     }
 

@@ -9,6 +9,8 @@
 //! One simulator, two profiles: `shared` (ours) and hftbacktest's rules, for comparison. A stand is one instrument at its venue;
 //! the desk is our side of the counter.
 mod amend;
+mod balance;
+mod band;
 mod clock;
 mod course;
 mod desk;
@@ -48,8 +50,10 @@ pub use sample::{Sample, quotes_at};
 
 use crate::event::{BookState, Message, Row, RowKind};
 use crate::event_set::EventSet;
+use crate::instrument::{Against, Band};
 use crate::market::{Line, Visitor};
 use crate::units::UNDEF_TS_NS;
+use balance::Funds;
 use course::Course;
 use desk::{Desk, news};
 use funding::Plan;
@@ -91,13 +95,14 @@ struct Venue {
 
 impl Sim {
     /// Venues without orders.
-    pub const fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         let desk = Desk {
             orders: Vec::new(),
             positions: Vec::new(),
             moves: VecDeque::new(),
             forgotten_ns: i64::MIN,
             rates: Rates::new(),
+            funds: rules.balances.clone().map(Funds::new),
             reports: Wire::new(),
             rules,
         };
@@ -253,6 +258,9 @@ impl Visitor for Sim {
     fn message(&mut self, message: &Message, rows: &[Row], line: &mut Line) {
         let (base_latency_ns, reorder_ns) = (self.desk.rules.base_latency_ns, self.desk.rules.reorder_ns);
         if matches!(rows[0].kind(), RowKind::Mark | RowKind::Funding) {
+            if matches!(line.instrument.band, Some(Band { against: Against::Mark, .. })) {
+                self.hear_mark(message, rows);
+            }
             return self.hear_funding(message, rows);
         }
         let looks_ahead = self.ahead.is_some();

@@ -87,6 +87,18 @@ pub fn parse_money(text: &str) -> Result<i128> {
     Ok(i128::from(value) * i128::from(POW10[usize::from(MONEY_PRECISION - TEXT_PRECISION)]))
 }
 
+/// Reads an amount of money with at most 18 decimals, as 10^-18 of its currency.
+///
+/// # Errors
+/// [`Error::BadNumber`] as [`parse_decimal`], for the digits before the point or for those behind it.
+pub fn parse_e18(text: &str) -> Result<i128> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let one = parse_decimal(whole.as_bytes(), 0)?;
+    let rest = parse_decimal(format!("0.{part}").as_bytes(), MONEY_PRECISION)?;
+    let sign = if whole.starts_with('-') { -1 } else { 1 };
+    Ok(i128::from(one) * MONEY_ONE + sign * i128::from(rest))
+}
+
 /// Writes an integer of 10^-`precision` as a decimal without trailing zeros after the point beyond those needed.
 pub fn format_decimal(value: i128, precision: u8) -> String {
     let sign = if value < 0 { "-" } else { "" };
@@ -148,6 +160,17 @@ mod tests {
         for (value, precision, text) in [(6_168_599, 2, "61685.99"), (-5, 1, "-0.5"), (100, 2, "1"), (0, 8, "0")] {
             assert_eq!(format_decimal(value, precision), text);
             assert_eq!(i128::from(parse_decimal(text.as_bytes(), precision).unwrap()), value);
+        }
+    }
+
+    #[test]
+    fn money_of_eighteen_decimals_is_exact() {
+        for (text, value) in [("10000", 10_000 * MONEY_ONE), ("-0.000000000000000001", -1), ("1.50", 3 * MONEY_ONE / 2)]
+        {
+            assert_eq!(parse_e18(text), Ok(value));
+        }
+        for bad in ["", ".5", "1.0000000000000000001", "1.2.3", "1.-2", "1e3", "99999999999999999999"] {
+            assert!(parse_e18(bad).is_err(), "{bad}");
         }
     }
 

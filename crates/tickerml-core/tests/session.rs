@@ -2,7 +2,7 @@
 //! checkpoints nor a neighbour change (rules.md 1, 3 and 5).
 use proptest::prelude::*;
 use tickerml_core::error::Result;
-use tickerml_core::instrument::{Instrument, MetadataSource, Venue};
+use tickerml_core::instrument::{Against, Band, Instrument, MetadataSource, Venue};
 use tickerml_core::session::{Input, Item, Peek, Session, Settings, Step, ViewCause};
 use tickerml_core::sim::{OrderKind, Reason, Report, ReportKind, Request, Side};
 use tickerml_core::tape::{Record, RecordKind, RestHead};
@@ -50,7 +50,9 @@ impl Tape {
     fn epoch(&mut self, ts: i64, epoch: u32) {
         let config = br#"{"slots":["/control","binance_spot/public/0/a","binance_spot/rest"]}"#;
         let i = Instrument::from_steps(Venue::BinanceSpot, "XUSDT", "0.01", "0.01", MetadataSource::Given).unwrap();
-        let i = Instrument { min_notional: "10".to_owned(), ..i };
+        let ends = [Some(99_900_000), Some(100_050_000)];
+        let band = Some(Band { against: Against::Prints { minutes: 1 }, buy_e8: ends, sell_e8: ends });
+        let i = Instrument { min_notional: "10".to_owned(), band, ..i };
         let text = format!("{{\"epoch\":{epoch},\"code_version\":\"x\",\"clock_unsynced\":false}}");
         self.push(RecordKind::Epoch, 0, ts, text.into_bytes());
         self.push(RecordKind::Config, 0, ts, config.to_vec());
@@ -96,6 +98,11 @@ impl Tape {
 /// A venue whose messages arrive at once and in order, so that everything is released as it comes.
 fn session() -> Session {
     with(r#""reorder_ms":0,"base_latency_ms":0"#)
+}
+
+/// The same, where spot cannot be sold short.
+fn owning() -> Session {
+    with(r#""reorder_ms":0,"base_latency_ms":0,"balance":{"USDT":"100","X":"1"}"#)
 }
 
 fn with(more: &str) -> Session {
@@ -272,6 +279,36 @@ fn orders_that_break_a_rule_are_rejected_and_the_rest_of_an_ioc_expires() {
     assert_eq!(filled(4), [(BID, 500, false), (BID - 1, 200, false)]);
 }
 
+#[test]
+fn what_the_run_before_handed_on_is_what_may_be_spent_and_sold() {
+    let mut tape = Tape::default();
+    let lots = r#"[{"instrument":"binance_spot:XUSDT","kind":"spot","base":"X","qty":"0.3"}]"#;
+    let carry = format!(r#"{{"portfolio":{{"cash":{{"USDT":"50","X":"0.1"}},"lots":{lots}}}}}"#);
+    tape.push(RecordKind::Carry, 0, START + 4 * MS, carry.into_bytes());
+    tape.epoch(START + 5 * MS, 0);
+    tape.diff(START + 350 * MS, 2, 500);
+    tape.epoch(START + 650 * MS, 1);
+    tape.diff(START + 950 * MS, 2, 500);
+    tape.stop(START + 1_000 * MS);
+    let rest = |side, px, qty| order(OrderKind::Limit, side, px, qty);
+    let asked = |index, s: &Session| match index {
+        0 => {
+            vec![rest(Side::Buy, BID, 51), rest(Side::Buy, BID, 30), rest(Side::Buy, BID, 21), rest(Side::Buy, BID, 20)]
+        }
+        1 => vec![rest(Side::Sell, BID + 2, 41), rest(Side::Sell, BID + 2, 40)],
+        // A restart cancels everything, and what was reserved is free again.
+        _ if s.view().restarted => vec![rest(Side::Buy, BID, 50)],
+        _ => vec![],
+    };
+    let mut owning = with(r#""reorder_ms":0,"base_latency_ms":0,"balance":{"USDT":"10000","X":"9"}"#);
+    let (_, reports) = run(&mut owning, &mut tape, 10, asked);
+    let refused = (ReportKind::Rejected, Reason::InsufficientBalance);
+    let taken = (ReportKind::Accepted, Reason::None);
+    let of = |id| reports.iter().find(|r| r.order_id == id).map(|r| (r.kind, r.reason));
+    let found: Vec<_> = (1..=7).filter_map(of).collect();
+    assert_eq!(found, [refused, taken, refused, taken, refused, taken, taken]);
+}
+
 /// A few seconds with trades, changes of the level and a restart.
 fn busy() -> Tape {
     let mut tape = Tape::begun(START + 5 * MS);
@@ -299,24 +336,27 @@ fn policy(index: u64, s: &Session) -> Vec<Request> {
     match index % 6 {
         0 => vec![order(OrderKind::PostOnly, Side::Buy, BID, 30), order(OrderKind::Limit, Side::Sell, BID + 2, 20)],
         2 => vec![order(OrderKind::Market, Side::Sell, 0, 20)],
+        3 => vec![order(OrderKind::Limit, Side::Sell, BID + 9, 20)],
         4 => s.sim.orders().iter().take(2).map(|o| Request::Cancel { order_id: o.id }).collect(),
         _ => vec![],
     }
 }
 
 fn whole(batch: usize) -> String {
-    let (mut s, mut tape) = (session(), busy());
+    let (mut s, mut tape) = (owning(), busy());
     let (_, reports) = run(&mut s, &mut tape, batch, policy);
     for kind in [ReportKind::Filled, ReportKind::Cancelled, ReportKind::Accepted] {
         assert!(reports.iter().any(|r| r.kind == kind), "no {kind:?}: the test would show little");
     }
-    assert!(reports.iter().any(|r| r.reason == Reason::Restart), "the restart cancelled nothing");
+    for reason in [Reason::Restart, Reason::PriceBand, Reason::InsufficientBalance] {
+        assert!(reports.iter().any(|r| r.reason == reason), "no {reason:?}");
+    }
     s.digest()
 }
 
 #[test]
 fn two_sessions_side_by_side_agree_at_any_batch() {
-    let (mut a, mut b, mut one, mut two) = (session(), session(), busy(), busy());
+    let (mut a, mut b, mut one, mut two) = (owning(), owning(), busy(), busy());
     for _ in 0..2_000 {
         for (s, tape, batch) in [(&mut a, &mut one, 1), (&mut b, &mut two, 7)] {
             if s.advance(tape, batch).unwrap() == Step::View {
@@ -335,7 +375,7 @@ proptest! {
 
     #[test]
     fn a_checkpoint_anywhere_changes_nothing(cut in 1usize..420, batch in 1usize..50) {
-        let (mut s, mut tape) = (session(), busy());
+        let (mut s, mut tape) = (owning(), busy());
         while tape.at < cut.min(tape.records.len() - 1) {
             if s.advance(&mut tape, 1).unwrap() == Step::View {
                 let asked = policy(s.view().index, &s);

@@ -57,19 +57,24 @@ impl Session {
         Session::make(py, core, source, batch_events, allow_damage)
     }
 
-    /// A session over event files: `files` is an [`Events`], or what one is made of.
+    /// A session over event files: `files` is an [`Events`], or what one is made of. `carry` is the account that it goes on with, as
+    /// the text of a CARRY record: event files hold none.
     #[staticmethod]
-    #[pyo3(signature = (files, settings, *, batch_events = 65536, latencies = None))]
+    #[pyo3(signature = (files, settings, *, batch_events = 65536, latencies = None, carry = None))]
     fn backtest(
         py: Python<'_>,
         files: &Bound<'_, PyAny>,
         settings: &str,
         batch_events: usize,
         latencies: Option<Latencies<'_>>,
+        carry: Option<&str>,
     ) -> PyResult<Session> {
         let events = Events::of(py, files)?;
         let (set, market) = events.get().parts();
         let mut core = Session::core(settings, None, latencies.as_ref())?;
+        if let Some(text) = carry {
+            core.start.carry_on(text);
+        }
         for instrument in market {
             core.market.set_instrument(instrument, 0, &mut BooksOnly);
         }

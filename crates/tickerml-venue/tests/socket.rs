@@ -3,6 +3,8 @@ mod support;
 
 use serde_json::Value;
 use support::{Events, get, post, read_event, read_json, serve, socket};
+use tickerml_core::instrument::{Against, Venue};
+use tickerml_core::wire::exchange_info;
 
 #[tokio::test]
 async fn spot_streams_chain_onto_a_snapshot() {
@@ -72,6 +74,13 @@ async fn control_tells_where_and_the_truth_behind_a_snapshot() {
     assert_eq!(get(&base, "/nowhere").await.0, 404);
     let (_, _, names) = get(&base, "/binance_spot/api/v3/exchangeInfo").await;
     assert!(names.contains(r#""tickSize":"0.01000000""#) && names.contains(r#""stepSize":"0.00001000""#));
+    for (venue, path) in [(Venue::BinanceSpot, "api/v3"), (Venue::BinanceUsdm, "fapi/v1")] {
+        let (_, _, body) = get(&base, &format!("/{venue}/{path}/exchangeInfo")).await;
+        let (known, _) = exchange_info(venue, body.as_bytes(), &["BTCUSDT".to_owned()]).expect("exchangeInfo");
+        let band = known[0].band.expect("a price band");
+        assert_eq!(band.against == Against::Mark, venue.is_futures());
+        assert!(band.buy_e8[1] > Some(100_000_000) && band.sell_e8[0].is_some_and(|least| least < 100_000_000));
+    }
     assert_eq!(post(&base, "/control/shutdown", "{}").await.0, 200);
     assert!(server.wait(std::time::Duration::from_secs(5)));
 }

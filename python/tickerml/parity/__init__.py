@@ -191,7 +191,7 @@ class _Work:
         if side.name == "replay":
             session = tape_session(self.tape, side.config, batch_events=BATCH_EVENTS, allow_damage=self.allow_damage)
         else:
-            session = event_session(self.events, side.config, batch_events=BATCH_EVENTS)
+            session = event_session(self.events, side.config, batch_events=BATCH_EVENTS, carry=self.carry)
         made = fold(
             session, side.config, self.live.run, self.place / f"{n}.sqlite", carry=self.carry,
             unbound=side.profile is not None, digest_view=self.live.digest_view,

@@ -65,12 +65,12 @@ def load_events(files: Sequence[Path]) -> EventRows:
         chunks.close()
 
 
-def event_session(events: EventRows, config: Config, *, batch_events: int) -> Any:
-    """A session over what `load_events` gave."""
+def event_session(events: EventRows, config: Config, *, batch_events: int, carry: str | None = None) -> Any:
+    """A session over what `load_events` gave; `carry` is the account that it goes on with."""
     from tickerml import _native
 
     session = _native.Session.backtest(
-        events.rows, settings_json(config), batch_events=batch_events, latencies=recorded_latencies(config)
+        events.rows, settings_json(config), batch_events=batch_events, latencies=recorded_latencies(config), carry=carry
     )
     check_fees(config, [info.venue for info in session.instruments])
     return session

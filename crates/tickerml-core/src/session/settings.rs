@@ -2,6 +2,7 @@
 use crate::error::{Error, Result};
 use crate::instrument::Venue;
 use crate::sim::{ClockKind, Exchange, Fees, Fitted, Latency, LatencyColumns, QueueModel, Recorded, ReportRule, Rules};
+use crate::units::parse_e18;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -53,6 +54,11 @@ struct Raw {
     /// What a liquidation costs beside the taker's fee, bps.
     #[serde(default)]
     liquidation_bps: Option<PerVenue>,
+    /// Decimal text by currency; none keeps no balances at the venues.
+    #[serde(default)]
+    balance: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    short_spot: bool,
     #[serde(default)]
     maker_bps: Option<PerVenue>,
     #[serde(default)]
@@ -83,7 +89,7 @@ fn base_latency_ms() -> serde_json::Number {
     5.into()
 }
 
-/// What a session needs to know besides its input. Keys that belong to others (balance, short_spot, ...) are not read here.
+/// What a session needs to know besides its input. Keys that belong to others (toxic_ahead_ratio, ...) are not read here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Time between timed decisions, ns.
@@ -155,6 +161,7 @@ impl Settings {
                 reorder_ns: ns("reorder_ms", &raw.reorder_ms)?,
                 base_latency_ns,
                 clock: clock(&raw.clock)?,
+                balances: balances(&raw, exchange)?,
             },
         })
     }
@@ -189,6 +196,19 @@ fn clock(given: &str) -> Result<ClockKind> {
     })
 }
 
+/// What the venues keep as balances; hftbacktest's do not, nor does one that lets spot be sold short.
+fn balances(raw: &Raw, exchange: Exchange) -> Result<Option<BTreeMap<String, i128>>> {
+    let read = |(currency, text): (&String, &String)| match parse_e18(text) {
+        Ok(amount) if amount >= 0 => Ok((currency.clone(), amount)),
+        _ => Err(bad(
+            &format!("balance.{currency}"),
+            &format!("{text:?} is no amount (at most 18 decimals, not below zero)"),
+        )),
+    };
+    let kept = raw.balance.as_ref().map(|given| given.iter().map(read).collect()).transpose()?;
+    Ok(kept.filter(|_| exchange == Exchange::Shared && !raw.short_spot))
+}
+
 fn bad(key: &str, reason: &str) -> Error {
     Error::BadSetting { key: key.to_owned(), reason: reason.to_owned() }
 }
@@ -220,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn balances_are_kept_where_they_may_bind() {
+        let kept = |from: &str, to: &str| Settings::from_json(&GOOD.replace(from, to), None).unwrap().rules.balances;
+        let owned = BTreeMap::from([("USDT".to_owned(), 10_000 * crate::units::MONEY_ONE)]);
+        assert_eq!(kept("", ""), Some(owned));
+        for (from, to) in
+            [("\"seed\":1", "\"short_spot\":true"), ("\"shared\"", "\"no_partial\""), ("\"balance\"", "\"another\"")]
+        {
+            assert_eq!(kept(from, to), None, "{to}");
+        }
+    }
+
+    #[test]
     fn every_mistake_names_its_key() {
         for (from, to, key) in [
             ("\"step_ms\":100", "\"step_ms\":0", "step_ms"),
@@ -228,6 +260,8 @@ mod tests {
             ("\"binance_us\":1,", "", "response_ms.binance_us"),
             ("\"entry_ms\":40", "\"entry_ms\":-1", "entry_ms.binance_spot"),
             ("7.5", "7.55555", "taker_bps.binance_spot"),
+            ("\"10000\"", "\"-1\"", "balance.USDT"),
+            ("\"10000\"", "\"much\"", "balance.USDT"),
             ("\"seed\":1", "\"latency\":\"quick\"", "latency"),
             ("\"seed\":1", "\"latency\":\"file:unread.npz\"", "latency"),
         ] {

@@ -3,6 +3,7 @@ use crate::error::{Error, Result};
 use crate::market::Market;
 use crate::tape::{Record, RecordKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A session decides about a fixed set of instruments: boundaries begin at the first market frame that comes when every
 /// instrument of the CONFIG record is known or its venue is recorded as blocked. One that comes later is for the next run.
@@ -13,7 +14,17 @@ pub struct Start {
     begun: bool,
     carry: Option<String>,
     /// What the run before held, by instrument: the venue has it too.
-    held: Vec<Held>,
+    held: Carried,
+}
+
+/// The account of the CARRY record.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Positions.
+    pub lots: Vec<Held>,
+    /// Decimal text by currency.
+    #[serde(default)]
+    pub cash: BTreeMap<String, String>,
 }
 
 /// A position of the CARRY record.
@@ -23,6 +34,12 @@ pub struct Held {
     pub instrument: String,
     /// Signed quantity, decimal text.
     pub qty: String,
+    /// Spot, perpetual or inverse.
+    #[serde(default)]
+    pub kind: String,
+    /// The currency that a position on spot is of.
+    #[serde(default)]
+    pub base: String,
 }
 
 impl Start {
@@ -33,9 +50,15 @@ impl Start {
     }
 
     /// The set is fixed from here on. Returns what is held, once.
-    pub fn begin(&mut self) -> Vec<Held> {
+    pub fn begin(&mut self) -> Carried {
         self.begun = true;
         std::mem::take(&mut self.held)
+    }
+
+    /// Goes on from the account that a CARRY record's text tells.
+    pub fn carry_on(&mut self, text: &str) {
+        self.held = carried(text);
+        self.carry = Some(text.to_owned());
     }
 
     /// Payload of the CARRY record, where the run has one.
@@ -66,9 +89,7 @@ impl Start {
             RecordKind::Carry => {
                 let text = std::str::from_utf8(record.bytes);
                 let bad = Error::BadMessage { what: "CARRY record", offset: 0, reason: "not text" };
-                let text = text.map_err(|_| bad)?;
-                self.held = carried(text);
-                self.carry = Some(text.to_owned());
+                self.carry_on(text.map_err(|_| bad)?);
             }
             RecordKind::Config if !self.begun => self.awaited = configured(record.bytes),
             RecordKind::Health if self.awaits() => {
@@ -84,17 +105,13 @@ impl Start {
     }
 }
 
-/// The positions of a CARRY record; none where it names none.
-fn carried(text: &str) -> Vec<Held> {
-    #[derive(Deserialize)]
-    struct Portfolio {
-        lots: Vec<Held>,
-    }
+/// What a CARRY record says that is held; nothing where it says nothing.
+fn carried(text: &str) -> Carried {
     #[derive(Deserialize)]
     struct Carry {
-        portfolio: Portfolio,
+        portfolio: Carried,
     }
-    serde_json::from_str(text).map_or_else(|_| Vec::new(), |carry: Carry| carry.portfolio.lots)
+    serde_json::from_str(text).map_or_else(|_| Carried::default(), |carry: Carry| carry.portfolio)
 }
 
 /// `instruments` of a CONFIG record; none where it names none.
@@ -127,10 +144,12 @@ mod tests {
     #[test]
     fn what_the_run_before_held_is_taken_over_once() {
         let text = r#"{"source_run":"x","portfolio":{"cash":{"USDT":"1"},"lots":[
-            {"instrument":"binance_usdm:XUSDT","qty":"-1.5","cost":"3"}]}}"#;
-        let held = Held { instrument: "binance_usdm:XUSDT".to_owned(), qty: "-1.5".to_owned() };
+            {"instrument":"binance_spot:XUSDT","kind":"spot","base":"X","qty":"1.5","cost":"3"}]}}"#;
+        let [instrument, qty, kind, base] = ["binance_spot:XUSDT", "1.5", "spot", "X"].map(str::to_owned);
+        let cash = BTreeMap::from([("USDT".to_owned(), "1".to_owned())]);
+        let held = Carried { lots: vec![Held { instrument, qty, kind, base }], cash };
         let mut start = Start { held: carried(text), ..Start::default() };
-        assert_eq!((start.begin(), start.begin()), (vec![held], vec![]));
-        assert_eq!(carried("{}"), []);
+        assert_eq!((start.begin(), start.begin()), (held, Carried::default()));
+        assert_eq!(carried("{}"), Carried::default());
     }
 }

@@ -49,7 +49,7 @@ impl Stand {
         } else if rule == AmendRule::OnlyLess && !(less && qty < order.venue_qty) {
             Some(Reason::AmendOnlyLess)
         } else {
-            refusal(&wanted, opposite, i)
+            refusal(&wanted, opposite, i).or_else(|| self.beyond_band(&wanted, moment, i))
         };
         if let Some(reason) = refused {
             return desk.report(at, ReportKind::AmendRejected, reason, moment, i);

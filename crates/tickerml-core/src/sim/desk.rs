@@ -1,4 +1,5 @@
 //! Our orders, and what passes between us and the simulated venues: requests out, reports back.
+use super::balance::Funds;
 use super::clock::ClockKind;
 use super::fee::Fees;
 use super::funding::Move;
@@ -10,7 +11,7 @@ use super::rate::Rates;
 use super::wire::Wire;
 use crate::instrument::Instrument;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Whose rules an order meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub struct Rules {
     pub base_latency_ns: i64,
     /// The venue's clock against ours.
     pub clock: ClockKind,
+    /// What is owned when a run begins, 10^-18 by currency; none where the venues keep no balances.
+    pub balances: Option<BTreeMap<String, i128>>,
 }
 
 /// When and by what something happens at a venue.
@@ -87,6 +90,8 @@ pub(super) struct Desk {
     /// Time of the last execution that is no longer among them, ns.
     pub forgotten_ns: i64,
     pub rates: Rates,
+    /// Balances, where the venues keep them.
+    pub funds: Option<Funds>,
     /// Reports under way to us.
     pub reports: Wire<Report>,
     pub rules: Rules,
@@ -142,7 +147,7 @@ impl Desk {
         let order = &mut self.orders[at];
         order.venue_leaves -= qty;
         order.place.shadows.note_met(moment.at_ns);
-        let (instrument, bought) = (order.instrument, qty * order.side.sign());
+        let (instrument, side, bought) = (order.instrument, order.side, qty * order.side.sign());
         let done = order.venue_leaves == 0;
         let kind = if done { ReportKind::Filled } else { ReportKind::PartiallyFilled };
         let forced = order.kind == OrderKind::Liquidation;
@@ -171,6 +176,9 @@ impl Desk {
         });
         order.resting &= !done;
         self.moved(instrument, bought);
+        if let Some(funds) = &mut self.funds {
+            funds.filled(i, side, (px, qty), fee);
+        }
         self.remember(instrument, bought, moment.at_ns);
         self.send(report, moment, i);
         done

@@ -264,6 +264,10 @@ pub enum Reason {
     SelfTrade = 17,
     /// Margin below maintenance: the venue closes the position and cancels what is open.
     Liquidation = 18,
+    /// Price too far from what the market pays.
+    PriceBand = 19,
+    /// More than what is free of the currency that it gives.
+    InsufficientBalance = 20,
 }
 
 impl Reason {
@@ -289,6 +293,8 @@ impl Reason {
             Reason::OrderRate => "order_rate",
             Reason::SelfTrade => "self_trade",
             Reason::Liquidation => "liquidation",
+            Reason::PriceBand => "price_band",
+            Reason::InsufficientBalance => "insufficient_balance",
         }
     }
 }

@@ -25,6 +25,9 @@ impl Sim {
                 let way = Way::decided(seen);
                 let order = made(id, instrument, (kind, side, px, qty), (tag, reduce_only), precision, way);
                 self.desk.orders.push(order);
+                if let Some((funds, line)) = self.desk.funds.as_mut().zip(line) {
+                    funds.know(instrument, &line.instrument);
+                }
                 (id, instrument, Asked::New)
             }
             Request::CancelAll { instrument } => {

@@ -109,9 +109,11 @@ impl Stand {
         let takes = opposite != UNDEF_PX && (order.kind.is_market() || order.px * sign >= opposite * sign);
         let meets_own = self.meets_own(order.side, order.kind, order.venue_px);
         let refused = refusal(order, opposite, i)
+            .or_else(|| self.beyond_band(order, moment, i))
             .or((order.reduce_only && i.kind == Kind::Spot).then_some(Reason::Unsupported))
             .or((desk.room(at) == 0).then_some(Reason::ReduceOnly))
             .or((!self.live && !waits).then_some(Reason::NoBook))
+            .or_else(|| self.lacks_balance(at, desk, moment, i))
             .or((order.kind == OrderKind::PostOnly && (self.live && takes || meets_own)).then_some(Reason::WouldTake));
         if let Some(reason) = refused {
             return self.end(at, ReportKind::Rejected, reason, desk, moment, i);
@@ -139,22 +141,35 @@ impl Stand {
 
     /// A marketable order walks the displayed book, level by level; a fill-or-kill all or nothing.
     pub(super) fn take_at_once(&mut self, at: usize, desk: &mut Desk, moment: Moment, i: &Instrument) {
-        let order = &desk.orders[at];
-        let (want, of) = (desk.room(at), order.side.opposite());
-        let limit = (!order.kind.is_market()).then_some(order.venue_px);
-        let all = (order.kind == OrderKind::Fok).then_some(order.venue_leaves);
-        let before = all.map(|all| (all, self.consumed.clone()));
-        let met = self.take(of, limit, want, moment, i);
-        if let Some((all, before)) = before
-            && met.iter().map(|level| level.1).sum::<i64>() < all
-        {
-            self.consumed = before;
-            return;
-        }
-        let whole = met.iter().map(|level| level.1).sum::<i64>() == want;
+        let Some(met) = self.meet(at, desk, moment, i) else { return };
+        let whole = met.iter().map(|level| level.1).sum::<i64>() == desk.room(at);
         self.expire_own(at, met.last().filter(|_| whole).map(|level| level.0), desk, moment, i);
         for (px, qty) in met {
             self.fill(Met { at, px, qty, maker: false }, desk, moment, i);
         }
+    }
+
+    /// What an order takes of the displayed book; none where a fill-or-kill does not get all.
+    fn meet(&mut self, at: usize, desk: &Desk, moment: Moment, i: &Instrument) -> Option<Vec<(i64, i64)>> {
+        let order = &desk.orders[at];
+        let limit = (!order.kind.is_market()).then_some(order.venue_px);
+        let all = (order.kind == OrderKind::Fok).then_some(order.venue_leaves);
+        let before = all.map(|all| (all, self.consumed.clone()));
+        let met = self.take(order.side.opposite(), limit, desk.room(at), moment, i);
+        if let Some((all, before)) = before
+            && met.iter().map(|level| level.1).sum::<i64>() < all
+        {
+            self.consumed = before;
+            return None;
+        }
+        Some(met)
+    }
+
+    /// What it would take, without taking it.
+    pub(super) fn would_meet(&mut self, at: usize, desk: &Desk, moment: Moment, i: &Instrument) -> Vec<(i64, i64)> {
+        let before = self.consumed.clone();
+        let met = self.meet(at, desk, moment, i).unwrap_or_default();
+        self.consumed = before;
+        met
     }
 }

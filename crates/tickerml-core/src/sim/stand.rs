@@ -2,6 +2,7 @@
 //!
 //! Things happen in venue time: rows and requests by their times, rows first at one time, rows of one time as they arrived
 //! (simulation.md 2, "Order of processing"). What a row or a request does is told in `shared.rs` and `peer.rs`.
+use super::band::Reference;
 use super::desk::{Desk, Exchange, Met, Moment};
 use super::liquidity::Consumed;
 use super::marks::Quote;
@@ -12,7 +13,7 @@ use super::request::{Asked, Sent};
 use super::touch::Touch;
 use crate::book::Book;
 use crate::event::{BookState, Message, Row, RowKind, flag};
-use crate::instrument::{Instrument, Kind};
+use crate::instrument::{Against, Band, Instrument, Kind};
 use crate::units::{POW10, UNDEF_PX, notional, parse_money, to_f64};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -89,6 +90,8 @@ pub(super) struct Stand {
     pub own: [Own; 2],
     pub consumed: Consumed,
     prints: Prints,
+    /// What its price band is measured from.
+    pub reference: Reference,
     requests: VecDeque<Sent>,
     last_entry_ns: i64,
 }
@@ -105,6 +108,7 @@ impl Stand {
             own: [Own::NONE; 2],
             consumed: Consumed::default(),
             prints: Prints::default(),
+            reference: Reference::default(),
             requests: VecDeque::new(),
             last_entry_ns: i64::MIN,
         }
@@ -175,6 +179,9 @@ impl Stand {
                 }
                 if matches!(rows[0].kind(), RowKind::BuyTrade | RowKind::SellTrade) {
                     rows.iter().for_each(|row| self.prints.push(at_ns, row.qty));
+                    if let Some(Band { against: Against::Prints { minutes }, .. }) = i.band {
+                        rows.iter().for_each(|row| self.reference.printed(at_ns, row.px(), row.qty, minutes));
+                    }
                 }
             } else if let Some(sent) = self.requests.pop_front() {
                 let moment = Moment { at_ns: sent.at_ns, known_ns, pos };
@@ -333,7 +340,8 @@ impl Stand {
 
     /// The process started again: requests on their way are lost, and nothing is known of the book. What was printed was printed.
     pub fn restart(&mut self) {
-        *self = Stand { prints: std::mem::take(&mut self.prints), ..Stand::new(self.index) };
+        let (prints, reference) = (std::mem::take(&mut self.prints), std::mem::take(&mut self.reference));
+        *self = Stand { prints, reference, ..Stand::new(self.index) };
     }
 }
 

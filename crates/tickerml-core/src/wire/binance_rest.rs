@@ -6,8 +6,8 @@ use super::binance_plain;
 use super::scan::{Cursor, Scan, Token};
 use crate::error::{Error, Result};
 use crate::event::{Row, RowKind, flag};
-use crate::instrument::{Instrument, Kind, MetadataSource, Venue};
-use crate::units::UNDEF_TS_NS;
+use crate::instrument::{Against, Band, Instrument, Kind, MetadataSource, Venue};
+use crate::units::{UNDEF_TS_NS, parse_decimal};
 use serde::Deserialize;
 
 /// Reads a depth snapshot and appends its levels to `out`, bids first. Returns `lastUpdateId` and the venue's time in ns
@@ -87,6 +87,20 @@ struct Filter {
     min_notional: Option<String>,
     #[serde(default)]
     notional: Option<String>,
+    #[serde(default)]
+    multiplier_up: Option<String>,
+    #[serde(default)]
+    multiplier_down: Option<String>,
+    #[serde(default)]
+    bid_multiplier_up: Option<String>,
+    #[serde(default)]
+    bid_multiplier_down: Option<String>,
+    #[serde(default)]
+    ask_multiplier_up: Option<String>,
+    #[serde(default)]
+    ask_multiplier_down: Option<String>,
+    #[serde(default)]
+    avg_price_mins: u32,
 }
 
 /// Instruments of an exchangeInfo body, those of `symbols` only, in the order of `symbols`; the second value names the symbols
@@ -126,10 +140,40 @@ fn instrument(venue: Venue, symbol: &Symbol) -> Result<Instrument> {
     i.base = symbol.base_asset.clone();
     i.quote = symbol.quote_asset.clone();
     i.min_notional = min_notional.unwrap_or_else(|| "0".to_owned());
+    i.band = match venue.is_futures() {
+        true => find("PERCENT_PRICE").map(mark_band),
+        false => find("PERCENT_PRICE_BY_SIDE").or_else(|| find("PERCENT_PRICE")).map(print_band),
+    };
     if i.kind == Kind::Inverse {
         i.contract_size = symbol.contract_size.as_ref().map_or_else(|| "1".to_owned(), ToString::to_string);
     }
     Ok(i)
+}
+
+/// Futures: a buy at most `multiplierUp` times the mark price, a sell at least `multiplierDown` times.
+fn mark_band(filter: &Filter) -> Band {
+    let (up, down) = (multiple_e8(filter.multiplier_up.as_ref()), multiple_e8(filter.multiplier_down.as_ref()));
+    Band { against: Against::Mark, buy_e8: [None, up], sell_e8: [down, None] }
+}
+
+/// Spot: both ends for either side, which PERCENT_PRICE of before does not tell apart.
+fn print_band(filter: &Filter) -> Band {
+    let ends = |down: &Option<String>, up: &Option<String>| {
+        [
+            multiple_e8(down.as_ref().or(filter.multiplier_down.as_ref())),
+            multiple_e8(up.as_ref().or(filter.multiplier_up.as_ref())),
+        ]
+    };
+    Band {
+        against: Against::Prints { minutes: filter.avg_price_mins },
+        buy_e8: ends(&filter.bid_multiplier_down, &filter.bid_multiplier_up),
+        sell_e8: ends(&filter.ask_multiplier_down, &filter.ask_multiplier_up),
+    }
+}
+
+/// A multiplier x 10^8. One that cannot be read is none: it bounds paper orders and must not keep a recorder from its work.
+fn multiple_e8(text: Option<&String>) -> Option<i64> {
+    text.and_then(|text| parse_decimal(text.as_bytes(), 8).ok())
 }
 
 #[cfg(test)]
@@ -162,5 +206,36 @@ mod tests {
         let (known, unknown) = exchange_info(Venue::BinanceUsdm, body, &names).unwrap();
         assert_eq!((known[0].price_precision, known[0].qty_precision, known[0].min_notional.as_str()), (1, 3, "100"));
         assert_eq!(unknown, ["NOPE"]);
+        assert_eq!(known[0].band, None);
+    }
+
+    #[test]
+    fn percent_filters_give_the_band() {
+        let band = |venue, filter: &str| {
+            let body = format!(
+                r#"{{"symbols":[{{"symbol":"X","baseAsset":"X","quoteAsset":"U","filters":[
+                {{"filterType":"PRICE_FILTER","tickSize":"0.10"}},{{"filterType":"LOT_SIZE","stepSize":"0.001"}},{filter}]}}]}}"#
+            );
+            exchange_info(venue, body.as_bytes(), &["X".to_owned()]).unwrap().0[0].band.unwrap()
+        };
+        let futures =
+            r#"{"filterType":"PERCENT_PRICE","multiplierUp":"1.0500","multiplierDown":"0.9500","multiplierDecimal":4}"#;
+        let want =
+            Band { against: Against::Mark, buy_e8: [None, Some(105_000_000)], sell_e8: [Some(95_000_000), None] };
+        assert_eq!(band(Venue::BinanceUsdm, futures), want);
+        assert_eq!(band(Venue::BinanceCoinm, futures), want);
+        let by_side = r#"{"filterType":"PERCENT_PRICE_BY_SIDE","bidMultiplierUp":"5","bidMultiplierDown":"0.2",
+            "askMultiplierUp":"4","askMultiplierDown":"0.25","avgPriceMins":5}"#;
+        let want = Band {
+            against: Against::Prints { minutes: 5 },
+            buy_e8: [Some(20_000_000), Some(500_000_000)],
+            sell_e8: [Some(25_000_000), Some(400_000_000)],
+        };
+        assert_eq!(band(Venue::BinanceSpot, by_side), want);
+        let old = r#"{"filterType":"PERCENT_PRICE","multiplierUp":"1.3","multiplierDown":"0.7","avgPriceMins":0}"#;
+        let want = Some(130_000_000);
+        assert_eq!((band(Venue::BinanceUs, old).buy_e8[1], band(Venue::BinanceUs, old).sell_e8[1]), (want, want));
+        let odd = r#"{"filterType":"PERCENT_PRICE","multiplierUp":"lots"}"#;
+        assert_eq!(band(Venue::BinanceUsdm, odd).buy_e8, [None, None]);
     }
 }

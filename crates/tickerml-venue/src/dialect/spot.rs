@@ -76,7 +76,9 @@ pub(super) fn info(s: &Symbol, out: &mut String) {
          {{\"filterType\":\"LOT_SIZE\",\"minQty\":\"{lot}\",\"maxQty\":\"9000.00000000\",\"stepSize\":\"{lot}\"}},\
          {{\"filterType\":\"MARKET_LOT_SIZE\",\"minQty\":\"0.00000000\",\"maxQty\":\"100.00000000\",\"stepSize\":\"0.00000000\"}},\
          {{\"filterType\":\"NOTIONAL\",\"minNotional\":\"{}\",\"applyMinToMarket\":true,\"maxNotional\":\"9000000.00000000\",\
-         \"applyMaxToMarket\":false,\"avgPriceMins\":5}}],\"permissions\":[\"SPOT\"]}}",
+         \"applyMaxToMarket\":false,\"avgPriceMins\":5}},\
+         {{\"filterType\":\"PERCENT_PRICE_BY_SIDE\",\"bidMultiplierUp\":\"5\",\"bidMultiplierDown\":\"0.2\",\
+         \"askMultiplierUp\":\"5\",\"askMultiplierDown\":\"0.2\",\"avgPriceMins\":5}}],\"permissions\":[\"SPOT\"]}}",
         s.name, s.base, s.quote, s.min_notional
     );
 }

@@ -103,7 +103,9 @@ pub(super) fn info(s: &Symbol, out: &mut String) {
          {{\"filterType\":\"PRICE_FILTER\",\"minPrice\":\"{tick}\",\"maxPrice\":\"4529764\",\"tickSize\":\"{tick}\"}},\
          {{\"filterType\":\"LOT_SIZE\",\"minQty\":\"{lot}\",\"maxQty\":\"1000\",\"stepSize\":\"{lot}\"}},\
          {{\"filterType\":\"MARKET_LOT_SIZE\",\"minQty\":\"{lot}\",\"maxQty\":\"120\",\"stepSize\":\"{lot}\"}},\
-         {{\"filterType\":\"MIN_NOTIONAL\",\"notional\":\"{}\"}}]}}",
+         {{\"filterType\":\"MIN_NOTIONAL\",\"notional\":\"{}\"}},\
+         {{\"filterType\":\"PERCENT_PRICE\",\"multiplierUp\":\"1.0500\",\"multiplierDown\":\"0.9500\",\
+         \"multiplierDecimal\":\"4\"}}]}}",
         s.name, s.base, s.quote, s.scale.px_decimals, s.scale.qty_decimals, s.min_notional
     );
 }
