@@ -180,3 +180,26 @@ fn a_follower_sees_what_is_added() {
     }
     assert_eq!((reader.damaged().len(), reader.cut_bytes()), (0, 0));
 }
+
+#[test]
+fn what_is_written_while_a_tape_is_read_is_no_damage() {
+    let data = tempfile::tempdir().unwrap();
+    let run = RunId::new(1_723_161_255_000_000_000, 5);
+    let mut recorder = Recorder::open(config(data.path(), run)).unwrap();
+    put_frames(&mut recorder, 10);
+    recorder.flush().unwrap();
+    // Not a follower: it has read far beyond the block that it gives, and where zeros stood blocks stand now.
+    let mut reader = TapeReader::open(&DataFolder::new(data.path()).tape(run)).unwrap();
+    assert!(reader.next().unwrap().is_some());
+    for _ in 0..3 {
+        put_frames(&mut recorder, 10);
+        recorder.flush().unwrap();
+    }
+    let mut seen = 1;
+    while let Some(record) = reader.next().unwrap() {
+        assert_eq!(record.pos, seen);
+        seen += 1;
+    }
+    assert_eq!((reader.damaged(), reader.cut_bytes(), reader.missing()), (&[][..], 0, 0));
+    assert_eq!(seen, recorder.next_pos());
+}

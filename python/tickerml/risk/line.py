@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 
 Refusal = tuple[Reason, str]
-Sums = dict[tuple[int, int], list[int]]
+Sums = dict[tuple[int, int], tuple[int, int, int]]
 """Open orders by instrument and side: quantity, sum of price x quantity, and the quantity that has no price."""
 
 
@@ -55,13 +55,8 @@ def sums(orders: Sequence[Order]) -> Sums:
     out: Sums = {}
     for order in orders:
         key, leaves, px = (order.instrument, order.side), order.leaves, order.px
-        found = out.get(key)
-        if found is None:
-            out[key] = found = [0, 0, 0]
-        found[0] += leaves
-        found[1] += px * leaves
-        if not px:
-            found[2] += leaves
+        qty, px_qty, unpriced = out.get(key, (0, 0, 0))
+        out[key] = qty + leaves, px_qty + px * leaves, unpriced + (0 if px else leaves)
     return out
 
 

@@ -55,15 +55,12 @@ impl Tree {
         let was_empty = *word == 0;
         *word = *word & !(1 << (at % 64)) | u64::from(is) << (at % 64);
         let is_empty = *word == 0;
-        if was_empty != is_empty {
-            if is {
-                self.first_of(at / 64)
-            } else {
-                self.last_of(at / 64)
-            }
-            return is_empty;
+        match (was_empty, is_empty) {
+            (true, false) => self.first_of(at / 64),
+            (false, true) => self.last_of(at / 64),
+            _ => {}
         }
-        false
+        is_empty && !was_empty
     }
 
     /// A word got its first key: its bit in the layer above is set, and so on upwards.

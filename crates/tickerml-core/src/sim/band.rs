@@ -13,7 +13,7 @@ use super::stand::Stand;
 use super::{Sim, Venue};
 use crate::event::{Message, Row, RowKind, flag};
 use crate::instrument::{Against, Instrument};
-use crate::units::{POW10, UNDEF_TS_NS};
+use crate::units::POW10;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -109,10 +109,9 @@ impl Stand {
 impl Sim {
     /// Mark prices, for the band of an instrument that has one.
     pub(super) fn hear_mark(&mut self, message: &Message, rows: &[Row]) {
-        let unstamped_ns = message.ts_recv_ns.saturating_sub(self.desk.rules.base_latency_ns);
+        let base_latency_ns = self.desk.rules.base_latency_ns;
         let Venue { stand, clock, .. } = self.at(message.instrument);
-        let stamped = Some(message.ts_event_ns).filter(|ts| *ts != UNDEF_TS_NS);
-        let at_ns = stamped.map_or(unstamped_ns, |ts| clock.map(ts));
+        let at_ns = clock.sent_ns(message, base_latency_ns);
         for row in rows.iter().filter(|row| row.kind() == RowKind::Mark && row.flags() & flag::ASK_SIDE == 0) {
             stand.reference.marked(at_ns, row.px());
         }

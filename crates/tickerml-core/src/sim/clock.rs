@@ -1,6 +1,8 @@
 //! The venue's clock on ours: corrected venue time = venue stamp + offset (simulation.md 1, "Clock").
 //!
 //! A one-way minimum cannot tell the base latency from the offset, so the base is configured. Derived, so never on the tape.
+use crate::event::Message;
+use crate::units::UNDEF_TS_NS;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -58,11 +60,19 @@ impl Clock {
         }
     }
 
-    /// The corrected time of a stamp that says nothing about the clock: a snapshot's.
+    /// The corrected time of a stamp that says nothing about the clock: a snapshot's, a mark price's.
     pub fn map(&self, event_ns: i64) -> i64 {
         match self {
             Clock::Fixed(offset) => event_ns.saturating_add(*offset),
             Clock::Causal(estimate) => estimate.map(event_ns),
+        }
+    }
+
+    /// The same of a message; one without a stamp left the venue by the fastest way.
+    pub fn sent_ns(&self, message: &Message, base_latency_ns: i64) -> i64 {
+        match message.ts_event_ns {
+            UNDEF_TS_NS => message.ts_recv_ns.saturating_sub(base_latency_ns),
+            event_ns => self.map(event_ns),
         }
     }
 }

@@ -34,7 +34,7 @@ impl Course {
             RowKind::Bid | RowKind::Ask => Stream::Depth,
             RowKind::BuyTrade | RowKind::SellTrade => Stream::Trade,
             RowKind::Clear => {
-                let at_ns = if unknown { arrived_ns } else { clock.map(message.ts_event_ns) };
+                let at_ns = clock.sent_ns(message, base_latency_ns);
                 self.snapshot_ns = self.snapshot_ns.max(at_ns);
                 return Some((at_ns, None));
             }

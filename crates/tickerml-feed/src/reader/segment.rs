@@ -118,7 +118,10 @@ impl SegmentFile {
             }
             // Nothing is said of the tail of a growing segment.
             _ if self.growing => Ok(Found::End),
-            _ => self.read_other(),
+            _ => match self.read_other()? {
+                Some(found) => Ok(found),
+                None => self.next(from),
+            },
         }
     }
 
@@ -188,13 +191,17 @@ impl SegmentFile {
         read.map_err(|e| StoreError::io("segment", &self.path, &e))
     }
 
-    /// Says what stands where no whole block does.
-    fn read_other(&mut self) -> StoreResult<Found> {
+    /// Says what stands where no whole block does; none where one does by now, because somebody writes there.
+    fn read_other(&mut self) -> StoreResult<Option<Found>> {
         // Padding that was left out is padding: only where it is recorded as data it must be there.
         let rest = match self.closed {
             Some(_) => self.bytes(self.offset, self.limit())?,
             None => self.data(self.offset, self.limit())?,
         };
+        if self.closed.is_none() && self.has_grown(&rest)? {
+            self.window.clear();
+            return Ok(None);
+        }
         let tail = resolve(&rest, &self.id, self.offset, self.closed.is_some());
         match tail {
             Tail::Damage(_, Some(resume), _) => {
@@ -204,7 +211,13 @@ impl SegmentFile {
             _ if self.closed.is_some() => self.offset = self.limit(),
             _ => self.ended = true,
         }
-        Ok(self.tail(&tail))
+        Ok(Some(self.tail(&tail)))
+    }
+
+    /// Whether the bytes from the place on were written since the window was read, or while `rest` was: damage stays as it is.
+    fn has_grown(&self, rest: &[u8]) -> StoreResult<bool> {
+        let whole = matches!(peek(rest, &self.id, self.offset), Peek::Whole(_));
+        Ok(whole || self.data(self.offset, self.limit())? != rest)
     }
 
     /// What lies beyond the last block of a segment that grows no more.
