@@ -15,6 +15,8 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml
 # Prints the packages of the named extra ("" is the core), so that pip installs them without a build.
 WANTS = $(BIN)/python -c 'import sys, tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
   print(*(p["optional-dependencies"][sys.argv[1]] if sys.argv[1] else p["dependencies"]), sep="\n")'
+# Commands start quicker from bytecode: what forbids to write it is not passed on.
+unexport PYTHONDONTWRITEBYTECODE
 # pyo3 looks for an interpreter: always the same one, or cargo would build it again for each.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
