@@ -34,6 +34,7 @@ FEEDS = {
     ),
 }
 GRID = ["levels=5", "half_spread_ticks=1", "interval_ticks=1"]
+BUILTIN = ["--builtin", "--profile", "hftbacktest", "--set", "qty=0.001", "--set", "position_max=0.005"]
 ROUNDS = 5
 COLLECT_S = 15
 FAILED = "failed"
@@ -125,6 +126,12 @@ def engine_rows(data: Path, runs: dict[str, dict[str, Any]]) -> list[Row]:
         grid = f"backtest, {name}, `grid` of 5 levels, M rows per CPU second"
         cases[grid] = lambda f=folder, r=run, s=sets: rate(command(f, "backtest", r, "--policy", "grid", *s), "rows")
         bars[grid] = (">= 10" if name == "USD-M" else ">= 4", "next issue")
+        builtin = f"backtest, {name}, the same ladder with `--builtin`, M rows per CPU second"
+        fixed = [*sets, *BUILTIN]
+        cases[builtin] = lambda f=folder, r=run, s=fixed: rate(
+            command(f, "backtest", r, "--policy", "grid", *s), "rows"
+        )
+        bars[builtin] = bars[grid]
         hold = f"backtest, {name}, `hold`, M rows per CPU second"
         cases[hold] = lambda f=folder, r=run: rate(command(f, "backtest", r, "--policy", "hold"), "rows")
         bars[hold] = ("", "")

@@ -1,12 +1,14 @@
 """The grid built into the engine is the policy `grid`: same views, requests, orders, reports and fills, by digest.
 
 The digest chains all of these (rules.md 5), so equal digests leave nothing to compare but what it does not hold. Both
-sides answer with the position as 8 bytes where a portfolio's state would be.
+sides answer with the position as 8 bytes where a portfolio's state would be. `backtest --builtin` adds the portfolio,
+which sees the views with fills only: its money must be that of the whole line in Python.
 """
 
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,7 +89,7 @@ def test_it_is_the_policy(feed: Feed, ladder: tuple[int, int, int, float], queue
     python, builtin = (feed.session("hftbacktest", ("queue", queue)) for _ in range(2))
     qty = feed.lots * python.instruments[0].lot
     position, fills = by_python(python, ladder, qty)
-    mine = _native.run_grid(
+    mine, _ = _native.run_grid(
         builtin, levels=levels, half_spread_ticks=half, interval_ticks=interval, qty=qty,
         # The position is whole: below 4.5 orders and below the next whole number are the same.
         position_max=-int(-orders_max * qty // 1),
@@ -101,8 +103,60 @@ def test_it_is_the_policy_in_our_own_profile(feed: Feed) -> None:
     qty = feed.lots * python.instruments[0].lot
     position, fills = by_python(python, (5, 1, 1, 5.0), qty)
     assert fills > 5, "too few fills to tell anything"
-    mine = _native.run_grid(builtin, levels=5, half_spread_ticks=1, interval_ticks=1, qty=qty, position_max=5 * qty)
+    seen: list[int] = []
+
+    def look(view: Any) -> bytes:
+        seen.append(sum(fill.side * fill.qty for fill in view.fills))
+        return sum(seen).to_bytes(8, "little", signed=True)
+
+    mine, last = _native.run_grid(
+        builtin, levels=5, half_spread_ticks=1, interval_ticks=1, qty=qty, position_max=5 * qty, look=look
+    )  # fmt: skip
     assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
+    assert sum(seen) == position
+    assert len(seen) < builtin.stats()["views"]
+    assert last is None or (not last.fills and last.index == builtin.stats()["views"] - 1)
+
+
+def test_an_error_of_what_looks_on_ends_the_run(feed: Feed) -> None:
+    def look(_: Any) -> bytes:
+        raise ArithmeticError("does not balance")
+
+    with pytest.raises(ArithmeticError, match="does not balance"):
+        _native.run_grid(
+            feed.session(), levels=5, half_spread_ticks=1, interval_ticks=1, qty=1, position_max=5, look=look
+        )
+
+
+def backtest(feed: Feed, *words: str, code: int = 0) -> Any:
+    info = feed.session().instruments[0]
+    qty = Decimal(feed.lots * info.lot).scaleb(-info.qty_precision)
+    sets = ("levels=5", "half_spread_ticks=1", "interval_ticks=1", f"qty={qty:f}")
+    return command(feed.data, "backtest", "events", "--policy", "grid", "--profile", "hftbacktest",
+                   *(word for one in sets for word in ("--set", one)), *words, code=code)  # fmt: skip
+
+
+def test_the_command_says_what_python_says(feed: Feed, tmp_path: Path) -> None:
+    files = tmp_path / "builtin.csv", tmp_path / "python.csv"
+    mine = backtest(feed, "--builtin", "--fills", str(files[0]))
+    python = backtest(feed, "--fills", str(files[1]))
+    assert mine["fills"] > 5
+    assert files[0].read_text() == files[1].read_text()
+    assert (mine.pop("builtin"), mine["max_drawdown_frac"]) == (True, None)
+    apart = {"digest", "max_drawdown_frac", "cpu_s", "engine_cpu_s", "rows_per_cpu_s"}
+    assert {key: mine[key] for key in python.keys() - apart} == {key: python[key] for key in python.keys() - apart}
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (("--policy", "hold"), "--policy grid with --profile hftbacktest", 2),
+        (("--orders", "rows.csv"), "fills only", 2),
+        (("--set", "qty=auto"), "qty: auto", 4),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(feed: Feed, words: tuple[str, ...], said: str, code: int) -> None:
+    assert said in backtest(feed, "--builtin", *words, code=code)
 
 
 @pytest.mark.parametrize(

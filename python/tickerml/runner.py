@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 from tickerml import engine, progress
 from tickerml.config.build import day_ns
 from tickerml.cost import Gauge
+from tickerml.errors import ConfigError
 from tickerml.policy import make_policy
+from tickerml.policy.rules import Grid
 from tickerml.portfolio import Portfolio
 from tickerml.profiles import causal_only, is_insample, plenty
 from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
@@ -65,16 +67,52 @@ class Desk:
     carried_run: str | None = None
     engine_cpu_s: float = 0.0
 
-    def trade(self, session: Any, watch: Callable[[Sink], Sink] | None = None) -> None:
-        """Runs the session to its end. `watch` wraps what sees every step. The caller closes."""
+    def trade(
+        self, session: Any, watch: Callable[[Sink], Sink] | None = None, *, ladder: Mapping[str, int] | None = None
+    ) -> None:
+        """Runs the session to its end. `watch` wraps what sees every step. The caller closes.
+
+        Parameters
+        ----------
+        ladder : that of the engine's own grid, which then decides without Python, policy and risk.
+        """
         import numpy  # noqa: F401 - views hold its arrays: loading it is no work of the engine's
 
         sinks: Sink = Sinks([self.costs, *self.sinks])
+        sinks = watch(sinks) if watch else sinks
         begin = time.thread_time()
         try:
-            engine.run(session, self.policy, self.risk, self.portfolio, watch(sinks) if watch else sinks)
+            if ladder is None:
+                engine.run(session, self.policy, self.risk, self.portfolio, sinks)
+            else:
+                self._book(session, ladder, sinks)
         finally:
             self.engine_cpu_s = time.thread_time() - begin
+
+    def ladder(self) -> dict[str, int]:
+        """The ladder of the policy, for the engine's own grid.
+
+        Raises
+        ------
+        ConfigError
+            Where the engine has none such.
+        """
+        if not isinstance(self.policy, Grid):
+            raise ConfigError([f"policy: {self.policy.name} is not built in, only grid is"])
+        return self.policy.builtin()
+
+    def _book(self, session: Any, ladder: Mapping[str, int], sinks: Sink) -> None:
+        """The engine's own grid decides; portfolio and sinks see the views on which money moved, and the last mid."""
+        from tickerml import _native
+
+        def look(view: Any) -> bytes:
+            self.portfolio.apply(view)
+            sinks.write(view, (), (), self.portfolio)
+            return self.portfolio.state_bytes()
+
+        _, last = _native.run_grid(session, **ladder, look=look)
+        if last is not None:
+            self.portfolio.apply(last)
 
     def close(self) -> None:
         """Closes every sink."""
@@ -218,6 +256,7 @@ def backtest(
     profile: str | None = None,
     allow_insample: bool = False,
     band: Mapping[str, Loaded] | None = None,
+    builtin: bool = False,
 ) -> dict[str, Any]:
     """Runs event files.
 
@@ -225,6 +264,7 @@ def backtest(
     ----------
     band : the same configuration with the queue models of `BAND`: each is a whole run of its own, and the result has
         their keys under `band`.
+    builtin : see `backtest_events`.
     """
     from tickerml.sources.recorded import load_events
 
@@ -239,10 +279,13 @@ def backtest(
         sinks=sinks,
         profile=profile,
         allow_insample=allow_insample,
+        builtin=builtin,
     )
     if band:
         ends = {
-            name: backtest_events(events, end.config, batch_events=batch_events, sinks=lambda _: (), profile=profile)
+            name: backtest_events(
+                events, end.config, batch_events=batch_events, sinks=lambda _: (), profile=profile, builtin=builtin
+            )
             for name, end in band.items()
         }
         result["band"] = {name: {key: end[key] for key in BAND_KEYS} for name, end in ends.items()}
@@ -258,6 +301,7 @@ def backtest_events(
     profile: str | None = None,
     carry: str | None = None,
     allow_insample: bool = False,
+    builtin: bool = False,
 ) -> dict[str, Any]:
     """Runs event files that are in memory.
 
@@ -265,6 +309,9 @@ def backtest_events(
     ----------
     sinks : gives what sees every step, for the session's instruments.
     carry : the account to begin with, where a run went on from another.
+    builtin : the engine's own grid decides, with the parameters of the policy `grid`: the same orders and fills in a
+        fraction of the time where no limit binds. The account is looked at when money moves, so the deepest fall of
+        equity between two fills is not known.
     """
     from tickerml.sources.recorded import event_session
 
@@ -272,8 +319,10 @@ def backtest_events(
     session = event_session(events, config, batch_events=batch_events, carry=carry)
     made = sinks(session.instruments)
     with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
-        traded.trade(session)
+        traded.trade(session, ladder=traded.ladder() if builtin else None)
     result = finish(session, traded, {})
+    if builtin:
+        result |= {"builtin": True, "max_drawdown_frac": None}
     rows = result["stats"].get("rows", 0)
     return {
         **result,

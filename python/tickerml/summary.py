@@ -19,12 +19,14 @@ def summary_text(result: Mapping[str, Any]) -> str:
     rate = result["events"] / result["engine_cpu_s"] if result["engine_cpu_s"] else 0.0
     return "\n".join(
         [
-            f"policy     {result['policy']}" + ("   IN SAMPLE: fitted on this data" if result.get("insample") else ""),
+            f"policy     {result['policy']}"
+            + (", built in" if result.get("builtin") else "")
+            + ("   IN SAMPLE: fitted on this data" if result.get("insample") else ""),
             f"views      {result['views']}   orders {result['orders']}   fills {result['fills']}   "
             f"refused {result['refused']}",
             f"P&L        {result['pnl_quote']}   fees {result['fees_quote']}   funding {_funding_text(result)}",
             *_of_run_text(result),
-            f"drawdown   {result['max_drawdown_frac'] * 100:.2f} % at most",
+            _drawdown_text(result["max_drawdown_frac"]),
             *(
                 f"{name:10} P&L {end['pnl_quote']}   fills {end['fills']}   "
                 f"(if {'no' if name == 'late' else 'every'} cancel was ahead of us)"
@@ -36,6 +38,12 @@ def summary_text(result: Mapping[str, Any]) -> str:
             f"digest     {result['digest']}",
         ]
     )
+
+
+def _drawdown_text(frac: float | None) -> str:
+    if frac is None:
+        return "drawdown   not known: the built-in grid shows the account only where money moves"
+    return f"drawdown   {frac * 100:.2f} % at most"
 
 
 def _of_run_text(result: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,5 @@
 //! The policy `grid` of simulation.md 2, built in: the rule of `python/tickerml/policy/rules.py` in integers, answered without a
-//! crossing into Python. It is there to be measured: whoever trades uses the Python one, behind risk and a portfolio.
+//! crossing into Python. It is for comparisons and sweeps: whoever trades uses the Python one, behind risk and a portfolio.
 //!
 //! The known orders of a step become two bit masks over the wanted prices, so a step looks up nothing and allocates nothing.
 use crate::error::{Error, Result};

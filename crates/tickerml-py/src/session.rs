@@ -111,7 +111,7 @@ impl Session {
         loop {
             let step = self.advance(py, self.batch)?;
             match step {
-                Step::View => return self.pool.view(py, self.core.view()).map(Some),
+                Step::View => return self.shown(py).map(Some),
                 Step::Pause => self.pause(py)?,
                 Step::End => {
                     self.source.check_damage(self.allow_damage)?;
@@ -268,15 +268,21 @@ impl Session {
         .inspect(|_| self.source.tell_feed(&mut self.core))
     }
 
-    /// Works through a recording without the GIL: `answer` answers every view. Signals are looked for on the way.
+    /// The view that is there, as Python sees it.
+    pub(crate) fn shown(&mut self, py: Python<'_>) -> PyResult<Py<View>> {
+        self.pool.view(py, self.core.view())
+    }
+
+    /// Works through a recording without the GIL, to its end or to a view that is left to the caller: `answer` says whether it has
+    /// answered the view. Signals are looked for on the way. False at the end.
     ///
     /// # Errors
     /// Of a live session: its feed wants to be told at every step. And what the input or `answer` says.
     pub(crate) fn drive(
         &mut self,
         py: Python<'_>,
-        mut answer: impl FnMut(&mut Core) -> tickerml_core::error::Result<()> + Send,
-    ) -> PyResult<()> {
+        mut answer: impl FnMut(&mut Core) -> tickerml_core::error::Result<bool> + Send,
+    ) -> PyResult<bool> {
         if self.source.is_live() {
             return Err(PyValueError::new_err("only over recordings: replay and backtest"));
         }
@@ -285,15 +291,16 @@ impl Session {
             let mut work = || {
                 for _ in 0..VIEWS_UNSIGNALLED {
                     match source.advance(core, batch)? {
-                        Step::View => answer(core)?,
+                        Step::View if answer(core)? => {}
                         step => return Ok(step),
                     }
                 }
                 Ok(Step::Pause)
             };
             match py.detach(&mut work).map_err(errors::core)? {
-                Step::End => return self.source.check_damage(self.allow_damage),
-                _ => self.pause(py)?,
+                Step::View => return Ok(true),
+                Step::End => return self.source.check_damage(self.allow_damage).map(|()| false),
+                Step::Pause => self.pause(py)?,
             }
         }
     }

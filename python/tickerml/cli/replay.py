@@ -87,6 +87,9 @@ def replay(
 @click.argument("events", nargs=-1, required=True)
 @click.option("--policy", required=True, help="hold, imbalance or grid.")
 @click.option("--profile", type=click.Choice(["hftbacktest"]), help="Its rules, for comparison.")
+@click.option(
+    "--builtin", is_flag=True, help="The engine's own grid decides: quicker, for --policy grid --profile hftbacktest."
+)
 @INSAMPLE
 @click.option(
     "--band", is_flag=True, help="Two more whole runs bound P&L: no cancel was ahead of us, and every one was."
@@ -107,6 +110,7 @@ def backtest(
     events: tuple[str, ...],
     policy: str,
     profile: str | None,
+    builtin: bool,
     allow_insample: bool,
     band: bool,
     sweep: Path | None,
@@ -131,6 +135,10 @@ def backtest(
         raise click.UsageError(
             "--band is of one backtest; put queue: [risk_averse, early] into the sweep's file instead"
         )
+    if builtin and (policy, profile) != ("grid", "hftbacktest"):
+        raise click.UsageError("--builtin has no risk: it is for --policy grid with --profile hftbacktest alone")
+    if builtin and orders:
+        raise click.UsageError("--orders: the built-in grid shows fills only; leave --builtin out")
     given = globals_of()
     fixed = [key for key, _ in sets]
     sets = (*PROFILES.get(profile or "", ()), *sets)
@@ -143,7 +151,9 @@ def backtest(
         check_output("-o", output, sweep, *files)
         if output.resolve().is_relative_to(given.data_dir().resolve()):
             raise click.UsageError(f"{output}: a backtest writes nothing under the data folder; say where with -o FILE")
-        asked = sweeps.Asked(sweep, output, policy, profile, sets, fixed, batch_events, workers, allow_insample)
+        asked = sweeps.Asked(
+            sweep, output, policy, profile, sets, fixed, batch_events, workers, allow_insample, builtin
+        )
         result = sweeps.run(files, config.read_below(given.config), asked, quiet=given.verbose < 0)
         emit(result, lambda: sweeps.summary_text(result))
         return
@@ -156,6 +166,7 @@ def backtest(
         batch_events=batch_events,
         outputs=outputs,
         allow_insample=allow_insample,
+        builtin=builtin,
         band={name: given.load(policy, (*sets, ("queue", queue))) for name, queue in runner.BAND} if band else {},
     )
     emit(result, lambda: summary_text(result))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from tickerml.errors import ConfigError
 from tickerml.policy.base import (
     Holdings,
     Parameter,
@@ -124,6 +125,23 @@ class Grid(Stateless):
             out += ladder.act(best(i, 0, 0), best(i, 1, 0), positions[i], mine)
         return out
 
+    def builtin(self) -> dict[str, int]:
+        """The ladder of the one instrument as the engine's own grid takes it (`_native.run_grid`).
+
+        Raises
+        ------
+        ConfigError
+            Where there are several instruments, or the quantity follows the price.
+        """
+        if len(self._ladders) != 1:
+            raise ConfigError([f"the built-in grid trades one instrument, and here are {len(self._ladders)}"])
+        qty, position_max = self._ladders[0].fixed()
+        if qty is None:
+            raise ConfigError(["qty: auto follows the price, which the built-in grid cannot; give --set qty=Q"])
+        names = ("levels", "half_spread_ticks", "interval_ticks")
+        return {**{name: self.values[name] for name in names}, "qty": qty,
+                "position_max": self.values["levels"] * qty if position_max is None else position_max}  # fmt: skip
+
 
 NO_PRICES: dict[int, None] = {}
 
@@ -149,6 +167,10 @@ class _Ladder:
         self._sells: dict[int, None] = {}
         self._answered: tuple[Any, Any, Any, int] = (None, None, None, 0)
         self._answer: Sequence[Intent] = NOTHING
+
+    def fixed(self) -> tuple[int | None, int | None]:
+        """Quantity of an order and the position at which a side ends, scaled; None where they follow the price."""
+        return self._qty, self._cap
 
     def act(self, bid: int, ask: int, position: int, orders: Sequence[Order]) -> Sequence[Intent]:
         """What to cancel and send, given the touch, the reported position and the known orders of this instrument."""

@@ -50,6 +50,7 @@ class Asked:
     batch_events: int
     workers: int | None = None
     allow_insample: bool = False
+    builtin: bool = False
 
 
 def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
     configs = [loaded.config for loaded in check(settings, below, asked.policy, asked.sets, asked.fixed)]
     check_place(asked.output)
     events = load_events(files)
-    _check_policies(settings, configs, events, allow_insample=asked.allow_insample)
+    _check_policies(settings, configs, events, asked)
     workers = min(asked.workers or cores(), len(settings))
     work = _work(events, configs, asked)
     results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
@@ -109,9 +110,7 @@ def _named(error: TickerError, setting: Setting) -> TickerError:
     return type(error)(where + str(error))
 
 
-def _check_policies(
-    settings: Sequence[Setting], configs: Sequence[Config], events: EventRows, *, allow_insample: bool
-) -> None:
+def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], events: EventRows, asked: Asked) -> None:
     """What only shows when policy, instruments and simulator meet; before anything starts."""
     from tickerml import _native
 
@@ -123,9 +122,11 @@ def _check_policies(
     instruments = _native.Session.backtest(events.rows, settings_json(configs[0]), latencies=first).instruments
     for setting, config in zip(settings, configs, strict=True):
         try:
-            is_insample(config, events.rows.span, allowed=allow_insample)
+            is_insample(config, events.rows.span, allowed=asked.allow_insample)
             _native.Session.backtest([], settings_json(config), latencies=read[config.execution.latency])
-            runner.desk(config, instruments).close()
+            with runner.desk(config, instruments) as made:
+                if asked.builtin:
+                    made.ladder()
         except ConfigError as error:
             problems.update((place(problem, setting), None) for problem in error.problems)
     if problems:
@@ -148,6 +149,7 @@ def _work(events: EventRows, configs: Sequence[Config], asked: Asked) -> Callabl
             sinks=lambda _: sinks,
             profile=asked.profile,
             allow_insample=asked.allow_insample,
+            builtin=asked.builtin,
         )
         return {**result, "cpu_s": round(time.process_time() - begin, 6)}
 
