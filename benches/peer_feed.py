@@ -14,7 +14,7 @@ from typing import Any
 
 from peer_grid import Done, Ladder, run
 from peer_market import INSTRUMENT, parts
-from tickerml import _native, config, runner
+from tickerml import _native, config
 from tickerml.config.build import settings_json
 from tickerml.profiles import PROFILES
 from tickerml.sinks.events import read_events
@@ -22,6 +22,7 @@ from tickerml.sinks.npz import LOCAL, TRADE, hftbacktest_rows
 from tickerml.sinks.parquet import EventFiles, Segment
 from tickerml.sources.npz import import_npz
 from tickerml.sources.recorded import EventRows, load_events
+from tickerml.trader import make_trader
 
 __all__ = ["USDM", "Feed", "recording", "synthetic", "tickerml"]
 
@@ -90,10 +91,10 @@ class Feed:
         begin = time.thread_time()
         session = _native.Session.backtest(self.events.rows, settings_json(given))
         made = time.thread_time() - begin
-        with runner.desk(given, session.instruments, unbound=not bound) as desk:
-            desk.trade(session)
+        with make_trader(given, session.instruments, unbound=not bound) as trader:
+            trader.trade(session)
             stats = session.stats()
-            return Done(made + desk.engine_cpu_s, stats["fills"], desk.portfolio.positions[0], stats["orders"])
+            return Done(made + trader.engine_cpu_s, stats["fills"], trader.portfolio.positions[0], stats["orders"])
 
     def grid(self) -> dict[str, int]:
         """The ladder as the built-in grid takes it; a lot is one unit of the quantity's scale."""

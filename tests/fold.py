@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tickerml import config, runner
+from tickerml import config
 from tickerml.sinks.ledger import Ledger
 from tickerml.sinks.store import TABLES
 from tickerml.sources.recorded import recorded_config, tape_session
+from tickerml.trader import make_trader
 
 END = 2**63 - 1
 """A durable mark beyond every record: a tape that is read is on disk."""
@@ -25,8 +26,8 @@ def fold(tape: Path, into: Path, *, batch_events: int = 65_536) -> str:
     loaded = partial(config.load, environ={})(recorded=recorded_config(tape)).config
     session = tape_session(tape, loaded, batch_events=batch_events, allow_damage=False)
     ledger = Ledger(into, tape.name, session.instruments, lambda: END)
-    with runner.desk(loaded, session.instruments, [ledger], carry=session.carry) as traded:
-        traded.trade(session)
+    with make_trader(loaded, session.instruments, [ledger], carry=session.carry) as trader:
+        trader.trade(session)
     return str(session.digest)
 
 

@@ -35,8 +35,8 @@ def ended(data: Path, name: str, state: str = "ended") -> Path:
     portfolio, risk = Portfolio({"USDT": "10000"}, [Info()]), Risk(Limits(), [Info()])
     risk.tripped, risk.tripped_ts_ns = name == NEWEST, 5
     ledger = Ledger(folder / "ledger.sqlite", name, [Info()], lambda: 10**9)
-    desk = SimpleNamespace(portfolio=portfolio, risk=risk)
-    ledger.account = carry.account(name, SimpleNamespace(digest="d"), desk)
+    trader = SimpleNamespace(portfolio=portfolio, risk=risk)
+    ledger.account = carry.account(name, SimpleNamespace(digest="d"), trader)
     shown = view(fills=(FakeFill(1, 100_000, 500, 7, 0),), cause="stop", pos=9)
     portfolio.apply(shown)
     ledger.write(shown, (), (), portfolio)

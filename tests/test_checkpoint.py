@@ -50,9 +50,9 @@ def fold(
     ledger = Ledger(folder / "ledger.sqlite", RUN, infos, lambda: DURABLE, first_view=first_view, interval_s=0.0)
     keeper = Checkpointer(folder, PINNED, session, ledger, lambda: DURABLE, events_every=every)
     costs = CostTally(infos, USUAL)
-    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=costs)
+    keeper.trader = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=costs)
     if kept:
-        kept.restore(keeper.desk, ledger)
+        kept.restore(keeper.trader, ledger)
     sinks = Sinks([costs, ledger, keeper, Patient(keeper, ledger)])
     engine.run(session, policy, risk, portfolio, sinks)
     sinks.close()
@@ -125,7 +125,7 @@ def test_one_that_is_not_durable_yet_waits(tape: Path, tmp_path: Path) -> None:
     portfolio, risk = Portfolio({"USDT": "10000"}, infos), Risk(Limits(), infos)
     policy = make_policy("hold", {}, infos)
     keeper = Checkpointer(tmp_path, PINNED, session, ledger, lambda: durable[0], events_every=1)
-    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=CostTally(infos, USUAL))
+    keeper.trader = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=CostTally(infos, USUAL))
     for view in session:
         session.submit((), (), b"")
         keeper.write(view, (), (), portfolio)
@@ -144,7 +144,7 @@ def test_the_ledger_is_asked_for_the_view_because_two_views_may_share_a_record(t
     portfolio, risk = Portfolio({"USDT": "10000"}, infos), Risk(Limits(), infos)
     keeper = Checkpointer(tmp_path, PINNED, session, ledger, lambda: DURABLE, events_every=1)
     policy, costs = make_policy("hold", {}, infos), CostTally(infos, USUAL)
-    keeper.desk = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=costs)
+    keeper.trader = SimpleNamespace(portfolio=portfolio, risk=risk, policy=policy, costs=costs)
     view = next(view for view in session if session.submit((), (), b"") is not None and session.events)
     keeper.write(view, (), (), portfolio)
     ledger.committed_view, ledger.committed_pos = view.index - 1, view.pos

@@ -17,10 +17,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 from parity_rows import CAPTURES, SHORT, WHOLE, Feed, Rows  # noqa: E402
 from peer_hftbacktest import Case, fills_of_takes  # noqa: E402
-from tickerml import config, runner  # noqa: E402
+from tickerml import config  # noqa: E402
 from tickerml.profiles import PROFILES  # noqa: E402
 from tickerml.schema import CANCEL, FOK, IOC, LIMIT, MARKET, UNDEF_I64, Intent, View  # noqa: E402
 from tickerml.sources.recorded import event_session, load_events  # noqa: E402
+from tickerml.trader import make_trader  # noqa: E402
 
 KINDS = (IOC, FOK, MARKET, LIMIT)
 STEPS = 997
@@ -77,9 +78,9 @@ def taken(rows: Rows, case: Case, plan: np.ndarray) -> list[tuple[int, int, int,
     settings = config.load(policy="hold", sets=more, environ={}, cwd=rows.data).config
     session = event_session(load_events(sorted(rows.data.glob("events/**/*.parquet"))), settings, batch_events=65_536)
     kept, (tick, lot) = Kept(), (rows.instrument["tick"], rows.instrument["lot"])
-    with runner.desk(settings, session.instruments, [kept], unbound=True) as desk:
-        desk.policy = Taker(plan, case.step_ms * 1_000_000, tick, lot)
-        desk.trade(session)
+    with make_trader(settings, session.instruments, [kept], unbound=True) as trader:
+        trader.policy = Taker(plan, case.step_ms * 1_000_000, tick, lot)
+        trader.trade(session)
     return [(f.ts_event_ns, f.side, f.px // tick, f.qty // lot, int(f.maker)) for f in kept.fills]
 
 

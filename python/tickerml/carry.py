@@ -24,7 +24,7 @@ __all__ = ["account", "check_known", "check_listed", "newest"]
 MEND: Final = "put it back from a copy, or start afresh with --new"
 
 
-def account(run: str, session: Any, desk: Any, place: str = "") -> Callable[[View], str]:
+def account(run: str, session: Any, trader: Any, place: str = "") -> Callable[[View], str]:
     """What a ledger keeps of a run's account at a view, as text that `newest` proves.
 
     Parameters
@@ -36,7 +36,7 @@ def account(run: str, session: Any, desk: Any, place: str = "") -> Callable[[Vie
         found = {
             "source_run": run, "digest": session.digest, "view": view.index, "pos": view.pos, "ts_ns": view.ts_ns,
             **({"place": place} if place else {}),
-            "portfolio": desk.portfolio.carry(), "risk": desk.risk.carry(),
+            "portfolio": trader.portfolio.carry(), "risk": trader.risk.carry(),
         }  # fmt: skip
         return _text({**found, "sha256": _seal(found)})
 

@@ -38,13 +38,13 @@ class Checkpoint(NamedTuple):
     next_view: int
     parts: Mapping[str, bytes]
 
-    def restore(self, desk: Any, ledger: Any) -> None:
+    def restore(self, trader: Any, ledger: Any) -> None:
         """Gives the parts their state back; the session takes its own when it is made."""
-        desk.portfolio.restore(self.parts["portfolio"])
-        desk.risk.restore(self.parts["risk"])
-        desk.policy.restore(self.parts["policy"])
+        trader.portfolio.restore(self.parts["portfolio"])
+        trader.risk.restore(self.parts["risk"])
+        trader.policy.restore(self.parts["policy"])
         ledger.restore(self.parts["ledger"])
-        desk.costs.restore(self.parts["costs"])
+        trader.costs.restore(self.parts["costs"])
 
 
 def newest(folder: Path, tape: Path, pinned: Mapping[str, str], run: str) -> Checkpoint | None:
@@ -102,7 +102,7 @@ class Checkpointer:
         self._events_every = events_every
         self._due = session.events + events_every
         self._waiting: Waiting | None = None
-        self.desk: Any = None
+        self.trader: Any = None
         for left in folder.glob("checkpoint-*.tmp"):
             left.unlink()
 
@@ -133,10 +133,10 @@ class Checkpointer:
         parts = {
             "session": self._session.checkpoint(),
             "portfolio": portfolio.state_bytes(),
-            "risk": self.desk.risk.state(),
-            "policy": self.desk.policy.state(),
+            "risk": self.trader.risk.state(),
+            "policy": self.trader.policy.state(),
             "ledger": self._ledger.state(),
-            "costs": self.desk.costs.state(),
+            "costs": self.trader.costs.state(),
         }
         body = b"".join(parts[name] for name in PARTS)
         head = {

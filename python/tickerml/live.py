@@ -41,19 +41,20 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
     from tickerml.screen import Latest, rows, status_line
     from tickerml.sinks.base import Tally
     from tickerml.sinks.ledger import Ledger
+    from tickerml.trader import Trader, make_trader
 
     causal_only(loaded.config, "run")
     build.check_fees(loaded.config, [feed["venue"] for feed in build.venue_feeds(loaded.config)])
     shown, latest, tally = Shown(quiet, color), Latest(), Tally()
     infos: tuple[Any, ...] = ()
-    traded: runner.Desk | None = None
+    trader: Trader | None = None
     with place(loaded, data, asked) as here, recording(loaded, here, asked) as under_way:
         feed, recorded = under_way.feed, under_way.recorded
         name, kept = recorded.name, recorded.checkpoint
 
         def draw() -> tuple[list[list[str]], str, str]:
             stats, counts = feed_stats(feed), {}
-            if traded:
+            if trader:
                 counts = {"orders": tally.orders, "fills": tally.fills, "refused": tally.refused}
             books = rows(latest.view, infos, latest.portfolio) if infos else _book_rows(stats)
             return books, status_line(stats, latest.view, latest.portfolio, counts), f"run {name}"
@@ -75,17 +76,17 @@ def run(loaded: Loaded, data: Path, asked: Asked, *, quiet: bool, color: bool) -
             )
             checkpoints = Checkpointer(folder, recorded.pinned, session, ledger, durable.pos)
             sinks: list[Sink] = [tally, ledger, checkpoints]
-            traded = checkpoints.desk = runner.desk(loaded.config, infos, sinks, carry=session.carry)
-            ledger.account = carry.account(name, session, traded, here.account)
+            trader = checkpoints.trader = make_trader(loaded.config, infos, sinks, carry=session.carry)
+            ledger.account = carry.account(name, session, trader, here.account)
             # The tape is whole on disk before the ledger commits what rests on it; the run is ended after both.
-            with traded, settled(feed, durable):
+            with trader, settled(feed, durable):
                 if not session.awaits:
-                    carry.check_known(traded.portfolio, session.carry)
+                    carry.check_known(trader.portfolio, session.carry)
                 if kept:
-                    kept.restore(traded, ledger)
-                traded.trade(session, watch=latest.over)
+                    kept.restore(trader, ledger)
+                trader.trade(session, watch=latest.over)
         stats = feed_stats(feed)
-        result = runner.finish(session, traded, {})
+        result = runner.finish(session, trader, {})
     result |= {"run": name, "data": str(here.data)}
     counts = ending.counted(stats, result, folder / "ledger.sqlite", resumed=recorded.resumed)
     unheard = ending.silent(stats, under_way.venues, under_way.signals)

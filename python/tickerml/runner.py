@@ -1,42 +1,32 @@
-"""One run of the engine, put together: the only module that knows every part by name.
+"""Recordings through the engine, tapes and event files, and how any run of the engine ended.
 
-A source gives a session; this makes the policy, risk, portfolio and sinks that its configuration asks for, runs
-`engine.run`, and says how it ended.
+A source gives a session, `trader` what stands between its views and its orders.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from tickerml import engine, progress
-from tickerml.config.build import day_ns
+from tickerml import progress
 from tickerml.cost import Gauge
-from tickerml.errors import ConfigError
-from tickerml.policy import make_policy
-from tickerml.policy.rules import Grid
-from tickerml.portfolio import Portfolio
-from tickerml.profiles import causal_only, is_insample, plenty
-from tickerml.risk import UNBOUND, Limits, Margin, Risk, tiers_of
+from tickerml.profiles import causal_only, is_insample
 from tickerml.schema import decimal_text
-from tickerml.sinks.base import Sink, Sinks
-from tickerml.sinks.costs import CostTally
+from tickerml.sinks.base import Sink
+from tickerml.trader import Trader, make_trader
 
 if TYPE_CHECKING:
     from tickerml.config import Loaded
     from tickerml.config.models import Config
-    from tickerml.policy.base import Policy
     from tickerml.sources.recorded import EventRows
 
-__all__ = ["Desk", "Outputs", "backtest", "backtest_events", "desk", "finish", "replay"]
+__all__ = ["Outputs", "backtest", "backtest_events", "finish", "replay"]
 
 BAND = (("late", "risk_averse"), ("early", "early"))
 """Ends of the band and their queue models: no cancel was ahead of an order, every cancel was."""
@@ -55,129 +45,11 @@ class Outputs:
     orders: Path | None = None
 
 
-@dataclass
-class Desk:
-    """Everything between a session's views and its orders."""
-
-    policy: Policy
-    risk: Risk
-    portfolio: Portfolio
-    costs: CostTally
-    sinks: list[Sink]
-    carried_run: str | None = None
-    engine_cpu_s: float = 0.0
-
-    def trade(
-        self, session: Any, watch: Callable[[Sink], Sink] | None = None, *, ladder: Mapping[str, int] | None = None
-    ) -> None:
-        """Runs the session to its end. `watch` wraps what sees every step. The caller closes.
-
-        Parameters
-        ----------
-        ladder : that of the engine's own grid, which then decides without Python, policy and risk.
-        """
-        import numpy  # noqa: F401 - views hold its arrays: loading it is no work of the engine's
-
-        sinks: Sink = Sinks([self.costs, *self.sinks])
-        sinks = watch(sinks) if watch else sinks
-        begin = time.thread_time()
-        try:
-            if ladder is None:
-                engine.run(session, self.policy, self.risk, self.portfolio, sinks)
-            else:
-                self._book(session, ladder, sinks)
-        finally:
-            self.engine_cpu_s = time.thread_time() - begin
-
-    def ladder(self) -> dict[str, int]:
-        """The ladder of the policy, for the engine's own grid.
-
-        Raises
-        ------
-        ConfigError
-            Where the engine has none such.
-        """
-        if not isinstance(self.policy, Grid):
-            raise ConfigError([f"policy: {self.policy.name} is not built in, only grid is"])
-        return self.policy.builtin()
-
-    def _book(self, session: Any, ladder: Mapping[str, int], sinks: Sink) -> None:
-        """The engine's own grid decides; portfolio and sinks see the views on which money moved, and the last mid."""
-        from tickerml import _native
-
-        def look(view: Any) -> bytes:
-            self.portfolio.apply(view)
-            sinks.write(view, (), (), self.portfolio)
-            return self.portfolio.state_bytes()
-
-        _, last = _native.run_grid(session, **ladder, look=look)
-        if last is not None:
-            self.portfolio.apply(last)
-
-    def close(self) -> None:
-        """Closes every sink."""
-        Sinks(self.sinks).close()
-
-    def __enter__(self) -> Desk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def desk(
-    config: Config,
-    instruments: Sequence[Any],
-    sinks: Sequence[Sink] = (),
-    *,
-    carry: str | None = None,
-    unbound: bool = False,
-) -> Desk:
-    """The policy, risk and portfolio that a configuration asks for, for a session's instruments.
-
-    Parameters
-    ----------
-    carry : the session's: the account of the run before, which this one goes on with.
-    unbound : neither balances nor limits bind, for a comparison with a simulator that has none.
-    """
-    name = config.model.policy
-    carried = json.loads(carry) if carry else {}
-    risk = Risk(UNBOUND, instruments) if unbound else _risk(config, instruments)
-    if carried:
-        risk.take(carried["risk"])
-    balance = plenty(instruments) if unbound else config.execution.balance
-    return Desk(
-        policy=make_policy(name, config.model.params(name), instruments),
-        risk=risk,
-        portfolio=Portfolio(balance, instruments, carried.get("portfolio")),
-        costs=CostTally(instruments, Gauge.of(config.execution)),
-        sinks=list(sinks),
-        carried_run=carried.get("source_run"),
-    )
-
-
-def _risk(config: Config, instruments: Sequence[Any]) -> Risk:
-    limits, ages = config.risk, dict(config.risk.book_age_ms_max)
-    return Risk(
-        Limits(
-            position_frac_max=Fraction(limits.position_frac_max),
-            drawdown_frac_max=Fraction(limits.drawdown_frac_max),
-            order_quote_min=limits.order_quote_min,
-            book_age_ms_max=ages.pop("default"),
-            short_spot=config.execution.short_spot,
-            leverage_max=Fraction(limits.leverage_max),
-        ),
-        instruments,
-        ages,
-        Margin(instruments, [tiers_of(config.terms, info, day_ns) for info in instruments]),
-    )
-
-
-def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, Any]:
+def finish(session: Any, trader: Trader, overrides: dict[str, Any]) -> dict[str, Any]:
     """The result of a run in the keys of contract.md."""
-    shot = traded.portfolio.snapshot(SimpleNamespace(ts_ns=0))
+    shot = trader.portfolio.snapshot(SimpleNamespace(ts_ns=0))
     stats = dict(session.stats())
-    of_run = zip(("pnl", "fees", "funding"), traded.portfolio.of_run(), strict=True)
+    of_run = zip(("pnl", "fees", "funding"), trader.portfolio.of_run(), strict=True)
     if shot.funding_unknown:
         log.warning(
             "funding is not known: no rate for %d settlements, or hours without a word of any, that a contract was "
@@ -194,19 +66,19 @@ def finish(session: Any, traded: Desk, overrides: dict[str, Any]) -> dict[str, A
         "pnl_quote": decimal_text(shot.pnl_e18, 18),
         "fees_quote": decimal_text(shot.fees_e18, 18),
         # The account may have a past: what this run added to it stands beside.
-        "carried_run": traded.carried_run,
+        "carried_run": trader.carried_run,
         **{f"run_{name}_quote": decimal_text(amount, 18) for name, amount in of_run},
         # What is not known is not 0: then the known part stands beside it.
         "funding_quote": None if shot.funding_unknown else decimal_text(shot.funding_e18, 18),
         "funding_known_quote": decimal_text(shot.funding_e18, 18),
         "funding_unknown": shot.funding_unknown,
-        "funding_next": traded.portfolio.next_funding(session.funding),
+        "funding_next": trader.portfolio.next_funding(session.funding),
         "max_drawdown_frac": shot.max_drawdown_frac,
         "events": stats.pop("events", 0),
         "cpu_s": round(time.process_time(), 6),
-        "engine_cpu_s": round(traded.engine_cpu_s, 6),
-        "policy": traded.policy.name,
-        "costs": traded.costs.rows(),
+        "engine_cpu_s": round(trader.engine_cpu_s, 6),
+        "policy": trader.policy.name,
+        "costs": trader.costs.rows(),
         "stats": stats,
     }
 
@@ -240,10 +112,10 @@ def replay(
     session = tape_session(tape, config, batch_events=batch_events, allow_damage=allow_damage)
     # Where it is not allowed the session itself refuses: sound tapes are not read twice.
     damage = scanned(tape, allow=True) if allow_damage else None
-    traded = desk(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
-    with traded, _bar("replay", tape) as watch:
-        traded.trade(session, watch)
-    result = {**finish(session, traded, _overrides(policy, sets)), "allowed_damage": damage}
+    trader = make_trader(config, session.instruments, _files(outputs, session.instruments, config), carry=session.carry)
+    with trader, _bar("replay", tape) as watch:
+        trader.trade(session, watch)
+    result = {**finish(session, trader, _overrides(policy, sets)), "allowed_damage": damage}
     return {**result, **({"insample": True} if insample else {})}
 
 
@@ -318,9 +190,9 @@ def backtest_events(
     insample = is_insample(config, events.rows.span, allowed=allow_insample)
     session = event_session(events, config, batch_events=batch_events, carry=carry)
     made = sinks(session.instruments)
-    with desk(config, session.instruments, made, carry=carry, unbound=profile is not None) as traded:
-        traded.trade(session, ladder=traded.ladder() if builtin else None)
-    result = finish(session, traded, {})
+    with make_trader(config, session.instruments, made, carry=carry, unbound=profile is not None) as trader:
+        trader.trade(session, ladder=trader.ladder() if builtin else None)
+    result = finish(session, trader, {})
     if builtin:
         result |= {"builtin": True, "max_drawdown_frac": None}
     rows = result["stats"].get("rows", 0)
@@ -328,7 +200,7 @@ def backtest_events(
         **result,
         "events": events.events,
         "rows": rows,
-        "rows_per_cpu_s": round(rows / traded.engine_cpu_s) if traded.engine_cpu_s else 0,
+        "rows_per_cpu_s": round(rows / trader.engine_cpu_s) if trader.engine_cpu_s else 0,
         **({"insample": True} if insample else {}),
     }
 

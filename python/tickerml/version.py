@@ -9,8 +9,9 @@ from typing import Final
 __all__ = ["DECIDING", "code_version"]
 
 DECIDING: Final = (
-    "engine.py", "runner.py", "live.py", "schema.py", "profiles.py", "carry.py", "checkpoint.py", "cost.py",
-    "config/build.py", "sources/recorded.py", "sources/latency_file.py", "policy", "portfolio", "risk", "sinks",
+    "engine.py", "trader.py", "runner.py", "live.py", "schema.py", "profiles.py", "carry.py", "checkpoint.py",
+    "cost.py", "config/build.py", "sources/recorded.py", "sources/latency_file.py", "policy", "portfolio", "risk",
+    "sinks",
 )  # fmt: skip
 """Modules of this package whose change may change a decision, a row of the ledger, or what either rests on: the parts
 and how they are put together, live and recorded, the account handed on, and what configuration becomes on its way into

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tickerml.runner import desk, finish
+from tickerml.runner import finish
 from tickerml.sinks.ledger import Ledger
+from tickerml.trader import make_trader
 
 if TYPE_CHECKING:
     from tickerml.config.models import Config
@@ -89,9 +90,9 @@ def fold(
         found.append(_Watch(inner, session, digest_view))
         return found[0]
 
-    with desk(config, session.instruments, [ledger, *sinks], carry=carry, unbound=unbound) as traded:
-        traded.trade(session, watch)
+    with make_trader(config, session.instruments, [ledger, *sinks], carry=carry, unbound=unbound) as trader:
+        trader.trade(session, watch)
     seen = found[0]
     return Folded(
-        into, seen.last_ns, seen.restarted_ns, seen.before_restart_ns, seen.digest_at, finish(session, traded, {})
+        into, seen.last_ns, seen.restarted_ns, seen.before_restart_ns, seen.digest_at, finish(session, trader, {})
     )

@@ -21,6 +21,7 @@ from tickerml.sources.latency_file import recorded_latencies
 from tickerml.sources.recorded import EventRows, load_events
 from tickerml.sweep.plan import Setting, check, place, read_settings
 from tickerml.sweep.table import check_place, write_result
+from tickerml.trader import make_trader
 from tickerml.version import code_version
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], even
         try:
             is_insample(config, events.rows.span, allowed=asked.allow_insample)
             _native.Session.backtest([], settings_json(config), latencies=read[config.execution.latency])
-            with runner.desk(config, instruments) as made:
+            with make_trader(config, instruments) as made:
                 if asked.builtin:
                     made.ladder()
         except ConfigError as error:
