@@ -3,10 +3,12 @@
 //! hftbacktest has one rule for all; where price and quantity change at once, 2.4.4 fills the old quantity, which is not followed.
 //! A refused amendment leaves the order as it is. It ends the order where no more than the filled quantity would be left, and where
 //! a post-only order would take at its new price (both as the venues have it).
+use super::check::refusal;
 use super::desk::{Desk, Exchange, Moment};
-use super::order::{OrderKind, Reason, ReportKind, Side};
+use super::order::{OrderKind, Side};
 use super::queue::Place;
-use super::stand::{Stand, refusal};
+use super::report::{Reason, ReportKind};
+use super::stand::Stand;
 use crate::instrument::{Instrument, Venue};
 use crate::units::UNDEF_PX;
 

@@ -13,7 +13,8 @@
 use super::Sim;
 use super::desk::{Desk, Moment};
 use super::fee::Fee;
-use super::order::{Order, OrderKind, Reason, Side};
+use super::order::{Order, OrderKind, Side};
+use super::report::Reason;
 use super::stand::Stand;
 use crate::instrument::{Instrument, Kind};
 use crate::units::{MONEY_PRECISION, POW10, notional};

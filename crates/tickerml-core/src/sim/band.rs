@@ -8,7 +8,8 @@
 //! time, and where the minutes are 0, it is the last print. (Since 2026-05-08 spot prefers a reference price that no stream of ours
 //! carries.) Where there is no such price yet there is no band, and none for orders without a price.
 use super::desk::Moment;
-use super::order::{Order, Reason, Side};
+use super::order::{Order, Side};
+use super::report::Reason;
 use super::stand::Stand;
 use super::{Sim, Venue};
 use crate::event::{Message, Row, RowKind, flag};

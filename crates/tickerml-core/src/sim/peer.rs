@@ -1,8 +1,9 @@
 //! hftbacktest's rules, so that fills can be compared one by one (simulation.md 2). Row by row, never message by message; fills
 //! are whole where it fills whole, whatever was printed.
 use super::desk::{Desk, Exchange, Met, Moment};
-use super::order::{OrderKind, Reason, ReportKind, Side};
+use super::order::{OrderKind, Side};
 use super::queue::Place;
+use super::report::{Reason, ReportKind};
 use super::stand::Stand;
 use super::touch::Touch;
 use crate::event::{Row, RowKind, flag};

@@ -3,7 +3,7 @@
 //! The venue looks at the position when the order arrives (nothing to reduce: it is rejected) and whenever something of ours is
 //! executed: a fill never exceeds the position, and an order with nothing left to reduce expires (Binance: "reduce-only orders").
 use super::desk::{Desk, Moment};
-use super::order::{Reason, ReportKind};
+use super::report::{Reason, ReportKind};
 use super::stand::Stand;
 use crate::instrument::Instrument;
 

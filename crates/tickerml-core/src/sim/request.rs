@@ -1,5 +1,6 @@
 //! What passes from us to a venue, as it is asked for and as it is on its way.
-use super::order::{OrderKind, Report, Side};
+use super::order::{OrderKind, Side};
+use super::report::Report;
 use serde::{Deserialize, Serialize};
 
 /// Numbers among intents of what is no new order; orders use the numbers of [`OrderKind`].

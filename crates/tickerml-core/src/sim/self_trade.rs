@@ -4,7 +4,8 @@
 //! to do the same): what the newcomer reaches of ours expires, and it goes on. At the price of its last fill we are taken to stand
 //! behind the others. A fill-or-kill that does not fill reaches nobody.
 use super::desk::{Desk, Moment};
-use super::order::{OrderKind, Reason, ReportKind, Side};
+use super::order::{OrderKind, Side};
+use super::report::{Reason, ReportKind};
 use super::stand::Stand;
 use crate::instrument::Instrument;
 

@@ -3,10 +3,12 @@
 //! A print is one budget: it is spent on own better-priced orders, then on the queue ahead, then on own orders at its price. A
 //! book-through fills at most what is displayed on the other side at or through our price, and takes it from the book. So fills
 //! never exceed what was printed or shown.
+use super::check::refusal;
 use super::desk::{Desk, Met, Moment};
-use super::order::{OrderKind, Reason, ReportKind, Side};
+use super::order::{OrderKind, Side};
 use super::queue::Place;
-use super::stand::{Stand, is_snapshot, refusal};
+use super::report::{Reason, ReportKind};
+use super::stand::{Stand, is_snapshot};
 use crate::event::{Row, RowKind};
 use crate::instrument::{Instrument, Kind};
 use crate::units::{UNDEF_PX, to_f64};

@@ -6,15 +6,17 @@ use super::band::Reference;
 use super::desk::{Desk, Exchange, Met, Moment};
 use super::liquidity::Consumed;
 use super::marks::Quote;
-use super::order::{Order, OrderKind, Reason, ReportKind, Side};
+use super::order::{Order, OrderKind, Side};
+use super::own::Own;
 use super::prints::Prints;
 use super::queue::Place;
+use super::report::{Reason, ReportKind};
 use super::request::{Asked, Sent};
 use super::touch::Touch;
 use crate::book::Book;
 use crate::event::{BookState, Message, Row, RowKind, flag};
-use crate::instrument::{Against, Band, Instrument, Kind};
-use crate::units::{POW10, UNDEF_PX, notional, parse_money, to_f64};
+use crate::instrument::{Against, Band, Instrument};
+use crate::units::to_f64;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -30,49 +32,6 @@ pub(super) trait VenueRows {
     fn pop(&mut self) -> Option<(i64, Message, usize)>;
     /// Rows of a message that was taken, by the index of its first one.
     fn rows(&self, first: usize, count: u32) -> &[Row];
-}
-
-/// Prices of one side at which we rest, for a quick no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Own {
-    /// A bit for each price, by its hash.
-    prices: u64,
-    low: i64,
-    high: i64,
-}
-
-impl Own {
-    const NONE: Own = Own { prices: 0, low: i64::MAX, high: i64::MIN };
-
-    #[inline]
-    const fn bit(px: i64) -> u64 {
-        1 << ((px as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
-    }
-
-    #[inline]
-    const fn is_none(&self) -> bool {
-        self.prices == 0
-    }
-
-    fn add(&mut self, px: i64) {
-        *self = Own { prices: self.prices | Own::bit(px), low: self.low.min(px), high: self.high.max(px) };
-    }
-
-    /// False where no order of ours rests at `px`; true nearly always means that one does.
-    #[inline]
-    pub const fn may_rest_at(&self, px: i64) -> bool {
-        self.low <= px && px <= self.high && self.prices & Own::bit(px) != 0
-    }
-
-    /// Whether a taker at `px` reaches an order of this side.
-    #[inline]
-    pub const fn is_reached(&self, side: Side, px: i64) -> bool {
-        !self.is_none()
-            && match side {
-                Side::Buy => px <= self.high,
-                Side::Sell => px >= self.low,
-            }
-    }
 }
 
 /// One instrument at its venue.
@@ -342,42 +301,6 @@ impl Stand {
     pub fn restart(&mut self) {
         let (prints, reference) = (std::mem::take(&mut self.prints), std::mem::take(&mut self.reference));
         *self = Stand { prints, reference, ..Stand::new(self.index) };
-    }
-}
-
-/// Why a venue would refuse an order, whatever its book says: the instrument's own rules.
-pub(super) fn refusal(order: &Order, opposite: i64, i: &Instrument) -> Option<Reason> {
-    let priced = !order.kind.is_market();
-    let (px, qty) = (order.venue_px, order.venue_qty);
-    if qty <= 0 || qty % i.lot != 0 {
-        return Some(Reason::Lot);
-    }
-    if priced && px <= 0 {
-        return Some(Reason::Price);
-    }
-    if priced && px % i.tick != 0 {
-        return Some(Reason::Tick);
-    }
-    if !priced && opposite == UNDEF_PX {
-        return Some(Reason::NoLiquidity);
-    }
-    let px = if priced { px } else { opposite };
-    let least = if order.kind == OrderKind::Liquidation { 0 } else { parse_money(&i.min_notional).unwrap_or(0) };
-    match worth(px, qty, i) {
-        Ok(money) if money >= least => None,
-        Ok(_) => Some(Reason::MinNotional),
-        Err(_) => Some(Reason::Lot),
-    }
-}
-
-/// Worth in the quote currency, 10^-18: of inverse contracts their size, whatever the price.
-fn worth(px: i64, qty: i64, i: &Instrument) -> crate::error::Result<i128> {
-    match i.kind {
-        Kind::Inverse => {
-            let size_e18 = parse_money(&i.contract_size)?;
-            Ok(i128::from(qty) * size_e18 / i128::from(POW10[usize::from(i.qty_precision)]))
-        }
-        _ => notional(px, qty, i.price_precision, i.qty_precision),
     }
 }
 
