@@ -159,8 +159,9 @@ def cost(more: Done, less: Done) -> str:
 
 
 def sweep_row(data: Path) -> Row:
-    """Eight half spreads in one process and in two: wall time, for that is what the second core is for. The dearest come
-    first, as whoever writes a list of distances does: what is dear and last keeps one core waiting for the other.
+    """Eight half spreads in one process and in two: wall time, for that is what the second core is for.
+
+    The dearest come first, as in any list of distances: what is dear and last keeps one core waiting for the other.
     """
     feed = synthetic(data / "part", SWEEP_ROWS)
     file = data / "sweep.yaml"
