@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import forked
+
 COMMAND = [sys.executable, "-c", "from tickerml.cli import main; main()"]
 WAIT_S = 120.0
 """Longest wait for anything: the machine may be busy, and no test is about speed."""
@@ -34,10 +36,14 @@ def tickerml(data: Path, *words: str, code: int = 0, **more: str) -> Any:
 
 def run(data: Path, *words: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
     """The same, whatever the exit code; in the data folder, or in another."""
-    return subprocess.run(
-        [*COMMAND, "--data", str(data), "--json", *words], capture_output=True, text=True, check=False, cwd=cwd or data,
-        env=environment(**more), timeout=WAIT_S,
-    )  # fmt: skip
+    words = ("--data", str(data), "--json", *words)
+    if any(name.startswith("PYTHON") for name in more):
+        # That is read when an interpreter starts.
+        return subprocess.run(
+            [*COMMAND, *words], capture_output=True, text=True, check=False, cwd=cwd or data, env=environment(**more),
+            timeout=WAIT_S,
+        )  # fmt: skip
+    return forked.run([*words], cwd or data, environment(**more), WAIT_S)
 
 
 def import_capture(data: Path, venue: str = "binance_usdm") -> str:
