@@ -1,6 +1,7 @@
 """Configuration: every key, every layer, every mistake at once with its line."""
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ from tickerml.config import build, data_dir, load
 from tickerml.config.env import FLAT
 from tickerml.config.layers import DEFAULTS, FILES
 from tickerml.config.values import VENUES
+from tickerml.config.yaml_file import read_yaml
 from tickerml.errors import ConfigError, NotFoundError
 
 ROOT = Path(__file__).parents[1]
@@ -175,6 +177,30 @@ def test_hostile_files_get_one_line_each(text: str, hint: str, tmp_path: Path) -
     found = problems(tmp_path, {"kafka": text})
     assert any(hint in p for p in found), found
     assert all(p.startswith(f"{tmp_path}/given/kafka_config.yaml") and "\n" not in p for p in found)
+
+
+def test_the_quick_loader_reads_what_the_strict_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of the packaged files with characters of YAML strewn in."""
+    chance, file = random.Random(7), tmp_path / "piece.yaml"
+    texts = [path.read_text() for path in sorted(DEFAULTS.glob("*.yaml"))]
+    strewn = [*" \t\n:#'\"{}[]|>?%@`,~\r", "- ", "&a", "*a", "!x", "---", "...", "\ufeff", "\u2028", "\x85"]
+    read = 0
+    for _ in range(400):
+        text = chance.choice(texts)
+        at = text.find("\n", chance.randrange(len(text))) + 1
+        piece = text[at : at + 300]
+        for _ in range(chance.randrange(3)):
+            at = chance.randrange(len(piece) + 1)
+            piece = piece[:at] + chance.choice(strewn) + piece[at + chance.randrange(2) :]
+        file.write_text(piece, encoding="utf-8", newline="")
+        quick = read_yaml(file)
+        with monkeypatch.context() as patch:
+            patch.setattr("tickerml.config.yaml_file._LOADERS", (yaml.SafeLoader, yaml.SafeLoader))
+            strict = read_yaml(file)
+        if strict.data:
+            assert quick == strict, piece
+            read += 1
+    assert read > 100
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
