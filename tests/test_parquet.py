@@ -6,6 +6,8 @@ import csv
 import itertools
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import tickerml
+from commands import import_capture, tickerml
 from engine_fakes import FakeFill, FakeReport, Info, view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from tape_reader import CONFIG, CONNECT, EPOCH, FRAME, INSTRUMENT, STOP
 from tickerml.cost import USUAL
 from tickerml.errors import TickerError, UnsoundDataError
 from tickerml.schema import CANCEL, COLUMNS, EVENT_FILE, POST_ONLY, UNDEF_I64, Columns, Intent, Sent
-from tickerml.sinks import parquet
+from tickerml.sinks import events, parquet
 from tickerml.sinks.events import EventChunks, EventFile, count_events, read_events
 from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
 from tickerml.sinks.parquet import EventFiles, Segment, read_manifest
@@ -446,3 +448,26 @@ def test_events_are_levels_of_diffs_trades_and_best_bid_asks() -> None:
     rows = [(1, 0), (2, 1), (1, 2), (2, 3), (1, 4), (3, 1), (4, 1), (5, 5), (6, 2), (7, 0), (7, 9), (8, 1), (9, 0)]
     kind, flags = (np.array(column, dtype=np.uint8) for column in zip(*rows, strict=True))
     assert count_events({"kind": kind, "flags": flags}) == 2 + 2 + 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_columns_are_what_pyarrow_says(seed: int) -> None:
+    """Several chunks, slices that begin anywhere, and nulls."""
+    chance = np.random.default_rng(seed)
+    values = [None if chance.random() < 0.2 else int(chance.integers(-9, 9)) for _ in range(100)]
+    cut = sorted(int(n) for n in chance.integers(0, 100, 4))
+    chunks = [pa.array(values, pa.int64())[a:b] for a, b in zip([0, *cut], [*cut, 100], strict=True)]
+    column = pa.chunked_array(chunks[seed % 2 :], pa.int64())
+    read = events._numpy(column, "int64")
+    assert read.tolist() == column.fill_null(UNDEF_I64).to_pylist()
+
+
+def test_reading_events_loads_no_pandas(tmp_path: Path) -> None:
+    """It may be there, and costs a command a third of a second."""
+    import_capture(tmp_path)
+    code = (
+        "import sys, pathlib; from tickerml.sources.recorded import load_events;"
+        "load_events(sorted(pathlib.Path(sys.argv[1]).rglob('*.parquet'))); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

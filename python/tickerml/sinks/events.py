@@ -237,7 +237,17 @@ def _line(error: BaseException) -> str:
 
 
 def _numpy(column: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    if column.null_count:
-        column = column.fill_null(UNDEF_I64)
-    found: npt.NDArray[Any] = column.to_numpy()
-    return found.astype(dtype, copy=False)
+    """The column's buffers as an array, a null as `UNDEF_I64`. pyarrow's own way loads pandas where it is installed."""
+    parts = [_values(chunk, np.dtype(dtype)) for chunk in column.chunks if len(chunk)]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _values(chunk: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    known, values = chunk.buffers()
+    found = np.frombuffer(values, dtype, len(chunk), chunk.offset * dtype.itemsize)
+    if not chunk.null_count:
+        return found
+    bits = np.unpackbits(np.frombuffer(known, np.uint8), bitorder="little")[chunk.offset : chunk.offset + len(chunk)]
+    return np.where(bits, found, UNDEF_I64)
