@@ -4,7 +4,7 @@ use crate::store::{RunInfo, RunState, SegmentPath, StoreError, StoreResult, Tape
 use serde::Serialize;
 use std::fs::File;
 use std::path::Path;
-use tickerml_core::tape::{RunId, SegmentId};
+use tickerml_core::tape::{Closed, RunId, Scan, SegmentId};
 
 /// What the bytes of a tape are, without their meaning: the structural part of `data verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,9 +61,9 @@ pub fn scan_tape(path: &Path) -> StoreResult<TapeScan> {
     for index in 0..reader.segments.len() {
         reader.index = index;
         let segment = &reader.segments[index];
-        let bytes = std::fs::read(&segment.path).map_err(|e| StoreError::io("segment", &segment.path, &e))?;
-        let found = tickerml_core::tape::scan(&bytes, &segment.id, reader.closed().as_ref())?;
-        scan.file_bytes += bytes.len() as u64;
+        let read = || std::fs::read(&segment.path).map_err(|e| StoreError::io("segment", &segment.path, &e));
+        let (found, file_bytes) = settled(read, &segment.id, reader.closed().as_ref())?;
+        scan.file_bytes += file_bytes;
         scan.cut_bytes += found.cut.map_or(0, |cut| cut.bytes);
         scan.blocks += found.blocks.len() as u64;
         for block in &found.blocks {
@@ -80,6 +80,28 @@ pub fn scan_tape(path: &Path) -> StoreResult<TapeScan> {
         scan.missing_records += info.records.saturating_sub(next_pos.unwrap_or(0));
     }
     Ok(scan)
+}
+
+/// What a segment is, and its bytes. Of an open one damage is believed when it is still there at a second look, for somebody may
+/// have been writing while it was read: a page from before, the next one from after.
+fn settled(
+    read: impl Fn() -> StoreResult<Vec<u8>>,
+    id: &SegmentId,
+    closed: Option<&Closed>,
+) -> StoreResult<(Scan, u64)> {
+    let mut bytes = read()?;
+    loop {
+        let found = tickerml_core::tape::scan(&bytes, id, closed)?;
+        let len = bytes.len() as u64;
+        if found.damaged.is_empty() || closed.is_some() {
+            return Ok((found, len));
+        }
+        let again = read()?;
+        if again == bytes {
+            return Ok((found, len));
+        }
+        bytes = again;
+    }
 }
 
 /// Stamps of a tape's first and last record; none in an empty one. Reads one header and `run.json`, or where the run goes on
@@ -158,4 +180,33 @@ fn unchecked(info: Option<&RunInfo>) -> Vec<String> {
     let what = "no run.json that can be read belongs to this folder: whether its last segments are all here, and whether the \
                 last one is as it was written, cannot be told";
     if info.is_some() { Vec::new() } else { vec![what.to_owned()] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use tickerml_core::tape::{HEADER_LEN, SegmentHeader};
+
+    #[test]
+    fn what_is_being_written_is_no_damage_and_what_stays_is() {
+        let id = SegmentId { run: RunId::new(1_723_161_255_000_000_000, 3), epoch: 0, segment: 0 };
+        let header = SegmentHeader { id, created_ts_ns: 1, first_pos: 0, prev_len: 0, prev_sha256: [0; 32] };
+        let whole = header.encode().to_vec();
+        let mut torn = whole.clone();
+        torn[HEADER_LEN / 2] ^= 1;
+        let looks = Cell::new(0);
+        let reads = |first: usize| {
+            looks.set(0);
+            let (looks, whole, torn) = (&looks, &whole, &torn);
+            move || {
+                looks.set(looks.get() + 1);
+                Ok(if looks.get() > first { whole.clone() } else { torn.clone() })
+            }
+        };
+        let damaged = |first| settled(reads(first), &id, None).unwrap().0.damaged.len();
+        assert_eq!((damaged(0), looks.get()), (0, 1));
+        assert_eq!((damaged(1), looks.get()), (0, 2));
+        assert_eq!((damaged(2), looks.get()), (1, 2));
+    }
 }
