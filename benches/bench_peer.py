@@ -1,14 +1,15 @@
 """TickerML beside hftbacktest 2.4.4, one run: prints a table, writes ``target/bench_peer.json``, gates nothing.
 
-    [NAUTILUS_PYTHON=/its/bin/python] .venv/bin/python benches/bench_peer.py [--rows 20000000] [--rounds 9]
+    [NAUTILUS_PYTHON=/its/bin/python] .venv/bin/python benches/bench_peer.py [--rows 20000000] [--rounds 15]
 
 Both programs get the same rows: those of our event files that hftbacktest has a place for (levels, clears, prints),
 exported to its arrays and imported back, so that neither reads a row that the other does not. Rates are source rows
 per CPU second of the one thread that works, from rows in memory to the end of the run; what one program needs twice
 (hftbacktest: a row for each clock where they disagree) counts once. Cases run in interleaved rounds and medians
-count. Where both follow `risk_averse`, orders, fills and position must be the same numbers, or the bench ends.
-NautilusTrader goes over the recording beside them where ``NAUTILUS_PYTHON`` names a Python that has it; its orders
-and fills are others (`peer_nautilus.py` says why), so of it only the speed compares.
+count; a ratio is the median of the rounds' ratios, for a shared machine may be half as fast in the next round. Where
+both follow `risk_averse`, orders, fills and position must be the same numbers, or the bench ends. NautilusTrader goes
+over the recording beside them where ``NAUTILUS_PYTHON`` names a Python that has it; its orders and fills are others
+(`peer_nautilus.py` says why), so of it only the speed compares.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from peer_feed import USDM, Feed, recording, synthetic, tickerml
@@ -45,11 +47,26 @@ Row = tuple[str, str, str, str, str]
 """What, measured, bar, goal, which features are on."""
 
 
+class Took(NamedTuple):
+    """A case: what it came to, and its CPU seconds round by round."""
+
+    done: Done
+    rounds: Sequence[float]
+
+    @property
+    def cpu_s(self) -> float:
+        return statistics.median(self.rounds)
+
+    def over(self, other: Took) -> float:
+        """How many times as long as another case it took, in the median round."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--rows", type=int, default=20_000_000, help="rows of the synthetic market")
-    asked.add_argument("--rounds", type=int, default=9, help="interleaved rounds over the recording; a third of them "
-                       "over the synthetic market")  # fmt: skip
+    asked.add_argument("--rounds", type=int, default=15, help="interleaved rounds over the recording; a fifth of "
+                       "them over the synthetic market")  # fmt: skip
     given = asked.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="tickerml-bench-") as folder:
@@ -60,7 +77,7 @@ def main() -> None:
                 rows += real_rows(feed, given.rounds, other)
         else:
             print(f"no recording at {USDM}, left out", file=sys.stderr)
-        rows += synthetic_rows(data, given.rows, max(given.rounds // 3, 1))
+        rows += synthetic_rows(data, given.rows, max(given.rounds // 5, 1))
     how = f"Medians of interleaved rounds; TickerML {_native.CODE_VERSION} ({_native.BUILD_PROFILE})"
     show("bench_peer.json", how, ("what", "measured", "bar", "goal", "with"), rows)
 
@@ -95,11 +112,12 @@ def real_rows(feed: Feed, rounds: int, other: Nautilus | None) -> list[Row]:
     ]  # fmt: skip
 
 
-def nautilus_rows(feed: Feed, what: str, version: str, took: dict[str, Done]) -> list[Row]:
+def nautilus_rows(feed: Feed, what: str, version: str, took: Mapping[str, Took]) -> list[Row]:
     it, ours = took["nautilus"], took["builtin"]
+    theirs, mine = f"{it.done.orders} and {it.done.fills}", f"{ours.done.orders} and {ours.done.fills}"
     return [
         (f"{what.removesuffix(', `risk_averse`')}: Nautilus {version}, M rows per CPU second", rate(feed, it), "", "",
-         f"not the same orders and fills: {it.orders} and {it.fills}, ours {ours.orders} and {ours.fills} (no queue: "
+         f"not the same orders and fills: {theirs}, ours {mine} (no queue: "
          "the book must cross; one clock; answers at once); L2_MBP, delta batches, 10 ms to the venue, netting; no "
          "logging, analysis, risk, balances; strategy in Python"),
         ("our built-in grid over that", times(feed, ours, it), "", "", FEATURES),
@@ -134,8 +152,8 @@ def synthetic_rows(data: Path, rows: int, rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str, ...]) -> dict[str, Done]:
-    """What each came to, in the median of its CPU seconds, all in every round; those of `equal` to the same."""
+def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str, ...]) -> dict[str, Took]:
+    """What each came to, and its CPU seconds, all in every round; those of `equal` to the same."""
     took: dict[str, list[float]] = {case: [] for case in cases}
     done = {case: work() for case, work in cases.items()}  # compiled and warm from here on
     if len({done[case]._replace(cpu_s=0.0) for case in equal}) != 1:
@@ -143,19 +161,19 @@ def measured(cases: dict[str, Callable[[], Done]], rounds: int, equal: tuple[str
     for _ in range(rounds):
         for case, work in cases.items():
             took[case].append(work().cpu_s)
-    return {case: done[case]._replace(cpu_s=statistics.median(values)) for case, values in took.items()}
+    return {case: Took(done[case], values) for case, values in took.items()}
 
 
-def rate(feed: Feed, done: Done) -> str:
-    return f"{feed.count / done.cpu_s / 1e6:.2f}"
+def rate(feed: Feed, took: Took) -> str:
+    return f"{feed.count / took.cpu_s / 1e6:.2f}"
 
 
-def times(feed: Feed, ours: Done, theirs: Done) -> str:
-    return f"{rate(feed, ours)}: {theirs.cpu_s / ours.cpu_s:.2f} x"
+def times(feed: Feed, ours: Took, theirs: Took) -> str:
+    return f"{rate(feed, ours)}: {theirs.over(ours):.2f} x"
 
 
-def cost(more: Done, less: Done) -> str:
-    return f"{(more.cpu_s / less.cpu_s - 1) * 100:+.1f} %"
+def cost(more: Took, less: Took) -> str:
+    return f"{(more.over(less) - 1) * 100:+.1f} %"
 
 
 def sweep_row(data: Path) -> Row:
@@ -174,9 +192,10 @@ def sweep_row(data: Path) -> Row:
             tickerml(feed.data, *words, "--set", "qty=0.001", "--workers", workers)
             walls.append(time.perf_counter() - begin)
     one, two = (statistics.median(walls) for walls in took.values())
+    ratio = statistics.median(a / b for a, b in zip(*took.values(), strict=True))
     return (
         f"sweep of 8 over {SWEEP_ROWS / 1e6:.0f} M rows on 2 cores over 1, wall time with loading",
-        f"{one:.1f} s / {two:.1f} s = {one / two:.2f} x", ">= 1.8 x", "",
+        f"{one:.1f} s / {two:.1f} s = {ratio:.2f} x", ">= 1.8 x", "",
         "policy in Python, profile shared, risk, portfolio",
     )  # fmt: skip
 
