@@ -6,6 +6,8 @@ CARGO ?= cargo
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 DURATION ?=
+# Interleaved rounds of a bench.
+ROUNDS ?= 5
 # The soak: kills and seeds of faults, and where to begin, so that a long one can go on.
 KILLS ?= 200
 SEEDS ?= 2000
@@ -52,7 +54,7 @@ format: dev  ## put Rust and Python into the one format
 
 bench: dev  ## speed and memory of each stage; writes target/bench.json; never a timed test
 	$(CARGO) bench --workspace --exclude tickerml-py --bench '*'
-	$(if $(wildcard benches/bench_pipeline.py),$(BIN)/python benches/bench_pipeline.py)
+	$(if $(wildcard benches/bench_pipeline.py),$(BIN)/python benches/bench_pipeline.py --rounds $(ROUNDS))
 
 bench-peer: dev  ## speed and memory beside hftbacktest, over the same rows; writes target/bench_peer.json
 	$(BIN)/python benches/bench_peer.py

@@ -6,6 +6,7 @@ reads ``TICKERML_RECORDINGS`` (or ``../shared/data``) and leaves out what is abs
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -35,7 +36,6 @@ FEEDS = {
 }
 GRID = ["levels=5", "half_spread_ticks=1", "interval_ticks=1"]
 BUILTIN = ["--builtin", "--profile", "hftbacktest", "--set", "qty=0.001", "--set", "position_max=0.005"]
-ROUNDS = 5
 COLLECT_S = 15
 FAILED = "failed"
 
@@ -44,7 +44,10 @@ Row = tuple[str, str, str, str]
 
 
 def main() -> None:
-    rows: list[Row] = [*criterion_rows(), *frame_rows()]
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--rounds", type=int, default=5, help="interleaved rounds of every case")
+    rounds = max(asked.parse_args().rounds, 1)
+    rows: list[Row] = [*criterion_rows(), *frame_rows(rounds)]
     with tempfile.TemporaryDirectory(prefix="tickerml-bench-") as folder:
         data = Path(folder)
         imported = {name: import_feed(name, data) for name in FEEDS}
@@ -52,9 +55,9 @@ def main() -> None:
         for name in sorted(set(FEEDS) - set(runs)):
             print(f"{name}: no recording in {RECORDINGS}, left out", file=sys.stderr)
         rows += [row for name, done in runs.items() for row in file_rows(name, done)]
-        rows += engine_rows(data, runs)
+        rows += engine_rows(data, runs, rounds)
     rows += memory_rows()
-    show("bench.json", f"Medians of {ROUNDS} interleaved rounds", ("what", "measured", "bar", "goal"), rows)
+    show("bench.json", f"Medians of {rounds} interleaved rounds", ("what", "measured", "bar", "goal"), rows)
 
 
 def command(data: Path, *arguments: str) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def touches(done: dict[str, Any]) -> int:
     return sum(int(row.get("touches", 0)) for row in verified["instruments"])
 
 
-def engine_rows(data: Path, runs: dict[str, dict[str, Any]]) -> list[Row]:
+def engine_rows(data: Path, runs: dict[str, dict[str, Any]], rounds: int) -> list[Row]:
     """Replay and backtests, all cases in every round."""
     cases: dict[str, Callable[[], float]] = {}
     bars: dict[str, tuple[str, str]] = {}
@@ -141,7 +144,7 @@ def engine_rows(data: Path, runs: dict[str, dict[str, Any]]) -> list[Row]:
         cases[step] = lambda: step_us(Path(made["data"]), made["run"])
         bars[step] = ("<= 2", "<= 1")
     measured: dict[str, list[float]] = {case: [] for case in cases}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for case, work in cases.items():
             measured[case].append(work())
     return [(case, f"{statistics.median(values):.2f}", *bars[case]) for case, values in measured.items()]
@@ -180,14 +183,14 @@ def criterion(feed: str, bench: str) -> tuple[float, int] | None:
     return float(median), int(levels)
 
 
-def frame_rows() -> list[Row]:
+def frame_rows(rounds: int) -> list[Row]:
     """CPU of a 752-byte frame over loopback; the venue is another process and is not counted (see `frame_cost`)."""
     build = ["cargo", "build", "--quiet", "--release", "-p", "tickerml-feed", "--example", "frame_cost"]
     example = [ROOT / "target" / "release" / "examples" / "frame_cost", "300000"]
     spent: dict[bool, list[float]] = {False: [], True: []}
     try:
         subprocess.run(build, capture_output=True, text=True, timeout=900, cwd=ROOT, check=True)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             done = subprocess.run(example, capture_output=True, text=True, timeout=150, check=True)
             for one in map(json.loads, done.stdout.splitlines()):
                 spent[one["tape"]].append(one["cpu_ns_per_frame"] / 1e3)
