@@ -7,12 +7,14 @@ which sees the views with fills only: its money must be that of the whole line i
 
 from __future__ import annotations
 
+import gzip
 import os
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from commands import tickerml as command
 from tickerml import config
@@ -36,8 +38,19 @@ FEEDS = {
         100,
     ),
 }
+GAP = "spot capture, cut within a gap"
+FEEDS[GAP] = ("binance_spot:DEMOUSDT", [HERE / "data" / "binance_spot_gap_DEMOUSDT.raw.gz"], 100)
+GAP_NS = 1_760_000_016_950_000_000
+"""The book of that recording is not Live here, and something is held."""
 LADDERS = [(5, 1, 1, 4.5), (3, 2, 7, 1.5), (100, 0, 1, 0.5)]
 """Levels, half spread and interval in ticks, greatest position in orders."""
+
+
+def cut(recording: Path, into: Path) -> Path:
+    """The lines of a recording up to its gap."""
+    lines = gzip.decompress(recording.read_bytes()).splitlines(keepends=True)
+    into.write_bytes(gzip.compress(b"".join(line for line in lines if int(line.split(None, 1)[0]) <= GAP_NS)))
+    return into
 
 
 class Feed:
@@ -47,6 +60,8 @@ class Feed:
         instrument, paths, self.lots = FEEDS[name]
         if any(not path.is_file() for path in paths):
             pytest.skip(f"no recording at {paths[0]}")
+        if name == GAP:
+            paths = [cut(paths[0], data / "cut.raw.gz")]
         command(data, "data", "import", "hftbacktest-raw", *map(str, paths), "--instrument", instrument)
         self.data = data
         self.events = load_events(sorted(data.glob("events/**/*.parquet")))
@@ -105,7 +120,7 @@ def test_it_is_the_policy_in_our_own_profile(feed: Feed) -> None:
     assert fills > 5, "too few fills to tell anything"
     seen: list[int] = []
 
-    def look(view: Any) -> bytes:
+    def look(view: Any, _: int | None) -> bytes:
         seen.append(sum(fill.side * fill.qty for fill in view.fills))
         return sum(seen).to_bytes(8, "little", signed=True)
 
@@ -115,11 +130,11 @@ def test_it_is_the_policy_in_our_own_profile(feed: Feed) -> None:
     assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
     assert sum(seen) == position
     assert len(seen) < builtin.stats()["views"]
-    assert last is None or (not last.fills and last.index == builtin.stats()["views"] - 1)
+    assert last is None or (not last[0].fills and last[0].index == builtin.stats()["views"] - 1)
 
 
 def test_an_error_of_what_looks_on_ends_the_run(feed: Feed) -> None:
-    def look(_: Any) -> bytes:
+    def look(*_: Any) -> bytes:
         raise ArithmeticError("does not balance")
 
     with pytest.raises(ArithmeticError, match="does not balance"):
@@ -153,10 +168,38 @@ def test_the_command_says_what_python_says(feed: Feed, tmp_path: Path) -> None:
         (("--policy", "hold"), "--policy grid with --profile hftbacktest", 2),
         (("--orders", "rows.csv"), "fills only", 2),
         (("--set", "qty=auto"), "qty: auto", 4),
+        (("--set", "exchange=shared"), "exchange: the built-in grid", 4),
     ],
 )
 def test_what_it_cannot_do_is_one_line(feed: Feed, words: tuple[str, ...], said: str, code: int) -> None:
     assert said in backtest(feed, "--builtin", *words, code=code)
+
+
+def test_a_quantity_beyond_its_integers_is_refused(tmp_path: Path) -> None:
+    feed = Feed("spot capture", tmp_path)
+    assert "qty: too large" in backtest(feed, "--builtin", "--set", "qty=1000000000000", code=4)
+
+
+def test_any_limit_of_position_and_what_cannot_run_leaves_files_alone(feed: Feed, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.csv"
+    kept.write_text("as it was")
+    backtest(feed, "--builtin", "--set", "qty=auto", "--fills", str(kept), code=4)
+    assert kept.read_text() == "as it was"
+    most = ("--set", "position_max=1000000000000")
+    assert backtest(feed, "--builtin", *most)["pnl_quote"] == backtest(feed, *most)["pnl_quote"]
+
+
+def test_a_sweep_of_it_is_the_same_table(feed: Feed, tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text("queue: [risk_averse, prob_log]\n")
+    tables = []
+    for name, words in (("builtin", ("--builtin",)), ("python", ())):
+        backtest(feed, *words, "--sweep", str(file), "-o", str(tmp_path / f"{name}.parquet"))
+        tables.append(pq.read_table(tmp_path / f"{name}.parquet"))
+    mine, python = tables
+    assert [field.type for field in python.schema] == [mine.schema.field(name).type for name in python.schema.names]
+    for name in ("setting", "queue", "pnl_quote", "fills", "orders"):
+        assert mine[name].to_pylist() == python[name].to_pylist()
 
 
 @pytest.mark.parametrize(

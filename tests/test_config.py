@@ -203,6 +203,13 @@ def test_the_quick_loader_reads_what_the_strict_one_reads(tmp_path: Path, monkey
     assert read > 100
 
 
+def test_what_is_not_utf8_in_a_flag_or_the_environment_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="balance"):
+        load(environ={}, cwd=tmp_path, sets=[("balance", "{USDT: \udcff}")])
+    with pytest.raises(ConfigError, match="balance"):
+        load(environ={"TICKERML__EXECUTION__BALANCE": "{USDT: \udcff}"}, cwd=tmp_path)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     folder = tmp_path / "given"
     folder.mkdir()

@@ -235,7 +235,7 @@ class Pool:
         args = (n, theirs, [ours, *(worker.ours for worker in self._workers)], os.getpid())
         process = get_context("fork").Process(target=self._serve, args=args, daemon=True)
         with warnings.catch_warnings():
-            # NumPy's BLAS keeps threads from its import on: they are idle, and no worker calls it.
+            # NumPy's BLAS may keep threads from its import on (the command line asks for none): no worker calls it.
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
         theirs.close()

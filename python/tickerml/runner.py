@@ -183,15 +183,18 @@ def backtest_events(
     carry : the account to begin with, where a run went on from another.
     builtin : the engine's own grid decides, with the parameters of the policy `grid`: the same orders and fills in a
         fraction of the time where no limit binds. The account is looked at when money moves, so the deepest fall of
-        equity between two fills is not known.
+        equity is not known, and the digest, which chains the account's state, is another one.
     """
     from tickerml.sources.recorded import event_session
 
     insample = is_insample(config, events.rows.span, allowed=allow_insample)
     session = event_session(events, config, batch_events=batch_events, carry=carry)
-    made = sinks(session.instruments)
-    with make_trader(config, session.instruments, made, carry=carry, unbound=profile is not None) as trader:
-        trader.trade(session, ladder=trader.ladder() if builtin else None)
+    assert not (builtin and carry), "the built-in grid begins without a position"
+    with make_trader(config, session.instruments, carry=carry, unbound=profile is not None) as trader:
+        ladder = trader.ladder(config.execution.exchange) if builtin else None
+        # Only now: what cannot run leaves the files of an earlier run as they are.
+        trader.sinks += sinks(session.instruments)
+        trader.trade(session, ladder=ladder)
     result = finish(session, trader, {})
     if builtin:
         result |= {"builtin": True, "max_drawdown_frac": None}

@@ -60,34 +60,41 @@ class Trader:
             if ladder is None:
                 engine.run(session, self.policy, self.risk, self.portfolio, sinks)
             else:
-                self._book(session, ladder, sinks)
+                self._account(session, ladder, sinks)
         finally:
             self.engine_cpu_s = time.thread_time() - begin
 
-    def ladder(self) -> dict[str, int]:
+    def ladder(self, exchange: str) -> dict[str, int]:
         """The ladder of the policy, for the engine's own grid.
 
         Raises
         ------
         ConfigError
-            Where the engine has none such.
+            Where the engine has none such, or where fees are taken from what is bought: its positions are gross.
         """
         if not isinstance(self.policy, Grid):
             raise ConfigError([f"policy: {self.policy.name} is not built in, only grid is"])
+        if exchange == "shared":
+            raise ConfigError(["exchange: the built-in grid knows no fee in the base; take no_partial or partial"])
         return self.policy.builtin()
 
-    def _book(self, session: Any, ladder: Mapping[str, int], sinks: Sink) -> None:
-        """The engine's own grid decides; portfolio and sinks see the views on which money moved, and the last mid."""
+    def _account(self, session: Any, ladder: Mapping[str, int], sinks: Sink) -> None:
+        """The engine's own grid decides; portfolio and sinks see the views on which money moved."""
         from tickerml import _native
 
-        def look(view: Any) -> bytes:
+        def apply(view: Any, mid2: int | None) -> None:
+            if mid2 is not None:
+                self.portfolio.mark(0, mid2)
             self.portfolio.apply(view)
+
+        def look(view: Any, mid2: int | None) -> bytes:
+            apply(view, mid2)
             sinks.write(view, (), (), self.portfolio)
             return self.portfolio.state_bytes()
 
-        _, last = _native.run_grid(session, **ladder, look=look)
-        if last is not None:
-            self.portfolio.apply(last)
+        _, unseen = _native.run_grid(session, **ladder, look=look)
+        if unseen is not None:
+            apply(*unseen)
 
     def close(self) -> None:
         """Closes every sink."""

@@ -26,6 +26,9 @@ use serde::Serialize;
 use std::path::Path;
 use tickerml_core::tape::{Closed, ClosedBy, Cursor, Record, RunId, SegmentHeader, Unpacker};
 
+/// Looks at a place that somebody may be writing, before what is there is believed.
+const LOOKS_MAX: usize = 8;
+
 /// Damage, with the segment it lies in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damaged {

@@ -29,8 +29,8 @@ Path_ = tuple[str, ...]
 _LOADERS = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
 """That of libyaml, in a tenth of the time, and that in Python for what the first refuses: its words are better."""
 
-_APART = re.compile("[\t\ufeff]")
-"""Where the two do not agree: only the one in Python refuses a tab between words."""
+_APART = re.compile("[\t\ufeff!]|[|>][-+0-9]*#")
+"""Where the two may not agree: tabs between words, tags, and a comment right behind the mark of a text block."""
 
 _INT = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -109,7 +109,7 @@ def parse_text(text: str) -> Any:
 def _compose(text: str) -> yaml.Node | None:
     quick, strict = _LOADERS
     if not _APART.search(text):
-        with suppress(yaml.YAMLError):
+        with suppress(yaml.YAMLError, UnicodeEncodeError):
             return yaml.compose(text, Loader=quick)
     return yaml.compose(text, Loader=strict)
 

@@ -131,17 +131,15 @@ class Grid(Stateless):
         Raises
         ------
         ConfigError
-            Where there are several instruments, or the quantity follows the price.
+            Where there are several instruments, the quantity follows the price, or a number is beyond the engine's.
         """
         if len(self._ladders) != 1:
             raise ConfigError([f"the built-in grid trades one instrument, and here are {len(self._ladders)}"])
-        qty, position_max = self._ladders[0].fixed()
-        if qty is None:
-            raise ConfigError(["qty: auto follows the price, which the built-in grid cannot; give --set qty=Q"])
-        names = ("levels", "half_spread_ticks", "interval_ticks")
-        return {**{name: self.values[name] for name in names}, "qty": qty,
-                "position_max": self.values["levels"] * qty if position_max is None else position_max}  # fmt: skip
+        return self._ladders[0].builtin()
 
+
+BUILTIN_MAX = 2**53 - 1
+"""Greatest price or quantity of the built-in grid, scaled; no position comes near it."""
 
 NO_PRICES: dict[int, None] = {}
 
@@ -168,9 +166,17 @@ class _Ladder:
         self._answered: tuple[Any, Any, Any, int] = (None, None, None, 0)
         self._answer: Sequence[Intent] = NOTHING
 
-    def fixed(self) -> tuple[int | None, int | None]:
-        """Quantity of an order and the position at which a side ends, scaled; None where they follow the price."""
-        return self._qty, self._cap
+    def builtin(self) -> dict[str, int]:
+        """See `Grid.builtin`."""
+        if self._qty is None:
+            raise ConfigError(["qty: auto follows the price, which the built-in grid cannot; give --set qty=Q"])
+        half, tick = self._half2 // 2, self._info.tick
+        scaled = {"half_spread_ticks": half, "interval_ticks": self._step, "qty": self._qty}
+        if large := [name for name, number in scaled.items() if number > BUILTIN_MAX]:
+            raise ConfigError([f"{name}: too large for the built-in grid" for name in large])
+        position_max = self._levels * self._qty if self._cap is None else self._cap
+        return {"levels": self._levels, "half_spread_ticks": half // tick, "interval_ticks": self._step // tick,
+                "qty": self._qty, "position_max": min(position_max, BUILTIN_MAX)}  # fmt: skip
 
     def act(self, bid: int, ask: int, position: int, orders: Sequence[Order]) -> Sequence[Intent]:
         """What to cancel and send, given the touch, the reported position and the known orders of this instrument."""

@@ -73,6 +73,7 @@ def run(files: Sequence[Path], below: Below, asked: Asked, *, quiet: bool) -> di
     work = _work(events, configs, asked)
     results, error, failed, stopped = spread(work, len(settings), workers, what="settings", quiet=quiet)
     head = {"policy": asked.policy, "profile": asked.profile, "sets": dict(asked.sets), "stopped": stopped,
+            **({"builtin": True} if asked.builtin else {}),
             "settings_given": len(settings), "sweep": text,
             "events": [str(path) for path in files], "rows": len(events.rows),
             "code_version": code_version()}  # fmt: skip
@@ -127,7 +128,7 @@ def _check_policies(settings: Sequence[Setting], configs: Sequence[Config], even
             _native.Session.backtest([], settings_json(config), latencies=read[config.execution.latency])
             with make_trader(config, instruments) as made:
                 if asked.builtin:
-                    made.ladder()
+                    made.ladder(config.execution.exchange)
         except ConfigError as error:
             problems.update((place(problem, setting), None) for problem in error.problems)
     if problems:

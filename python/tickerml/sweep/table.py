@@ -84,7 +84,8 @@ def _columns(settings: Sequence[Setting], rows: Sequence[Mapping[str, Any]], num
     columns["settings"] = pa.array([json.dumps(setting.texts, ensure_ascii=False) for setting in chosen])
     for key in summary:
         values = [row[key] for row in rows]
-        columns[key] = pa.array([json.dumps(value) for value in values] if key in AS_JSON else values)
+        kind = pa.float64() if key == "max_drawdown_frac" else None  # a built-in grid's is not known
+        columns[key] = pa.array([json.dumps(value) for value in values] if key in AS_JSON else values, kind)
     return columns
 
 

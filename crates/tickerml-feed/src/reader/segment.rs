@@ -1,5 +1,5 @@
 //! One segment's file, read block by block through a window.
-use super::Damaged;
+use super::{Damaged, LOOKS_MAX};
 use crate::store::{SegmentPath, StoreError, StoreResult, read_data};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -45,6 +45,8 @@ pub(super) struct SegmentFile {
     block_at: usize,
     header_read: bool,
     ended: bool,
+    /// Looks at one place where no whole block stood.
+    looks: usize,
 }
 
 impl SegmentFile {
@@ -67,6 +69,7 @@ impl SegmentFile {
             block_at: 0,
             header_read: false,
             ended: false,
+            looks: 0,
         })
     }
 
@@ -114,12 +117,16 @@ impl SegmentFile {
         match self.look()? {
             Peek::Whole(info) => {
                 self.offset = info.end();
+                self.looks = 0;
                 Ok(if info.next_pos() <= from { Found::Passed(info) } else { Found::Block(info) })
             }
             // Nothing is said of the tail of a growing segment.
             _ if self.growing => Ok(Found::End),
             _ => match self.read_other()? {
-                Some(found) => Ok(found),
+                Some(found) => {
+                    self.looks = 0;
+                    Ok(found)
+                }
                 None => self.next(from),
             },
         }
@@ -198,7 +205,8 @@ impl SegmentFile {
             Some(_) => self.bytes(self.offset, self.limit())?,
             None => self.data(self.offset, self.limit())?,
         };
-        if self.closed.is_none() && self.has_grown(&rest)? {
+        self.looks += 1;
+        if self.closed.is_none() && self.looks < LOOKS_MAX && self.has_grown(&rest)? {
             self.window.clear();
             return Ok(None);
         }
