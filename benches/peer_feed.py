@@ -80,7 +80,7 @@ class Feed:
         settings = settings_json(self.loaded(("queue", queue), profile=profile))
         begin = time.thread_time()
         session = _native.Session.backtest(self.events.rows, settings)
-        position, _ = _native.run_grid(session, **self.grid())
+        position, _ = _native.run_grid(session, self.grid())
         cpu_s = time.thread_time() - begin
         return Done(cpu_s, session.stats()["fills"], position, session.stats()["orders"])
 

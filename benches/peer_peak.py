@@ -26,7 +26,7 @@ def main(who: str, data: Path) -> None:
         events = load_events(files)
         if who == "ours":
             session = _native.Session.backtest(events.rows, asked["settings"])
-            _native.run_grid(session, **asked["grid"])
+            _native.run_grid(session, asked["grid"])
     # Not ru_maxrss: that keeps the peak of the process which forked this one.
     status = Path("/proc/self/status").read_text()
     print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))

@@ -78,6 +78,12 @@ def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Feed(request.param, tmp_path_factory.mktemp("builtin"))
 
 
+def rungs(levels: int, half: int, interval: int, qty: int, position_max: int) -> dict[str, int]:
+    """The ladder as the engine's own grid takes it."""
+    return {"levels": levels, "half_spread_ticks": half, "interval_ticks": interval, "qty": qty,
+            "position_max": position_max}  # fmt: skip
+
+
 def by_python(session: Any, ladder: tuple[int, int, int, float], qty: int) -> tuple[int, int]:
     """The policy `grid` without risk; position, and number of fills."""
     levels, half, interval, orders_max = ladder
@@ -104,11 +110,8 @@ def test_it_is_the_policy(feed: Feed, ladder: tuple[int, int, int, float], queue
     python, builtin = (feed.session("hftbacktest", ("queue", queue)) for _ in range(2))
     qty = feed.lots * python.instruments[0].lot
     position, fills = by_python(python, ladder, qty)
-    mine, _ = _native.run_grid(
-        builtin, levels=levels, half_spread_ticks=half, interval_ticks=interval, qty=qty,
-        # The position is whole: below 4.5 orders and below the next whole number are the same.
-        position_max=-int(-orders_max * qty // 1),
-    )  # fmt: skip
+    # The position is whole: below 4.5 orders and below the next whole number are the same.
+    mine, _ = _native.run_grid(builtin, rungs(levels, half, interval, qty, -int(-orders_max * qty // 1)))
     assert fills > 5, "too few fills to tell anything"
     assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
 
@@ -124,9 +127,7 @@ def test_it_is_the_policy_in_our_own_profile(feed: Feed) -> None:
         seen.append(sum(fill.side * fill.qty for fill in view.fills))
         return sum(seen).to_bytes(8, "little", signed=True)
 
-    mine, last = _native.run_grid(
-        builtin, levels=5, half_spread_ticks=1, interval_ticks=1, qty=qty, position_max=5 * qty, look=look
-    )  # fmt: skip
+    mine, last = _native.run_grid(builtin, rungs(5, 1, 1, qty, 5 * qty), look)
     assert (mine, builtin.stats(), builtin.digest) == (position, python.stats(), python.digest)
     assert sum(seen) == position
     assert len(seen) < builtin.stats()["views"]
@@ -138,9 +139,7 @@ def test_an_error_of_what_looks_on_ends_the_run(feed: Feed) -> None:
         raise ArithmeticError("does not balance")
 
     with pytest.raises(ArithmeticError, match="does not balance"):
-        _native.run_grid(
-            feed.session(), levels=5, half_spread_ticks=1, interval_ticks=1, qty=1, position_max=5, look=look
-        )
+        _native.run_grid(feed.session(), rungs(5, 1, 1, 1, 5), look)
 
 
 def backtest(feed: Feed, *words: str, code: int = 0) -> Any:
@@ -209,6 +208,5 @@ def test_a_sweep_of_it_is_the_same_table(feed: Feed, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_makes_no_ladder_is_named(tmp_path: Path, wrong: dict[str, int], key: str) -> None:
     session = Feed("usdm capture", tmp_path).session()
-    good = {"levels": 5, "half_spread_ticks": 1, "interval_ticks": 1, "qty": 1, "position_max": 5}
     with pytest.raises(ConfigError, match=key):
-        _native.run_grid(session, **{**good, **wrong})
+        _native.run_grid(session, rungs(5, 1, 1, 1, 5) | wrong)

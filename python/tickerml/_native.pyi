@@ -1,6 +1,6 @@
 """The compiled module: conversion only, every rule lives in the crates. Checked against the module by stubtest."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Final, TypeAlias, final
 
@@ -80,14 +80,7 @@ def quotes_at(
     files: Events | Iterable[tuple[Any, ...]], settings: str, instrument: str, times_ns: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[np.int64]]: ...
 def run_grid(
-    session: Session,
-    *,
-    levels: int,
-    half_spread_ticks: int,
-    interval_ticks: int,
-    qty: int,
-    position_max: int,
-    look: Callable[[View, int | None], bytes] | None = None,
+    session: Session, ladder: Mapping[str, int], look: Callable[[View, int | None], bytes] | None = None
 ) -> tuple[int, tuple[View, int | None] | None]: ...
 def tape_book(path: str | PathLike[str], instrument: str, at_ns: int | None = None, depth: int = 10) -> str: ...
 def tape_config(path: str | PathLike[str]) -> str: ...

@@ -92,7 +92,7 @@ class Trader:
             sinks.write(view, (), (), self.portfolio)
             return self.portfolio.state_bytes()
 
-        _, unseen = _native.run_grid(session, **ladder, look=look)
+        _, unseen = _native.run_grid(session, ladder, look)
         if unseen is not None:
             apply(*unseen)
 

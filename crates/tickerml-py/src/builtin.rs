@@ -14,6 +14,17 @@ use tickerml_core::units::UNDEF_PX;
 /// Longest tape time without a look, ns: that of the sinks' own.
 const LOOK_NS: i64 = 60_000_000_000;
 
+/// What the grid rests: orders a side, distances in ticks, and quantities in 10^-`qty_precision` of the base.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Ladder {
+    levels: u32,
+    half_spread_ticks: i64,
+    interval_ticks: i64,
+    qty: i64,
+    position_max: i64,
+}
+
 /// What the run ended with: the position that its fills made, scaled; the last view and the mid before it, None where `look` saw
 /// that view.
 type Ended = (i64, Option<(Py<View>, Option<i64>)>);
@@ -21,29 +32,20 @@ type Ended = (i64, Option<(Py<View>, Option<i64>)>);
 /// Runs a session of one instrument over a recording to its end with the rule of the policy `grid`. Counts and the digest are the
 /// session's.
 ///
-/// `half_spread_ticks` and `interval_ticks` are in ticks, `qty` and `position_max` in 10^-`qty_precision` of the base. `look` is
-/// called with the first view, with each that brings a fill or a settlement, and once a minute, and with twice the last mid of a
-/// Live book at which something was held since it was called before (None for none): what a portfolio that sees every view would
-/// be marked to. It gives the portfolio's state: the answer to that view and to those after it carries it. Without `look` each
-/// carries the position, 8 bytes little-endian.
+/// `ladder` is a dict of [`Ladder`]. `look` is called with the first view, with each that brings a fill or a settlement, and once a
+/// minute, and with twice the last mid of a Live book at which something was held since it was called before (None for none): what
+/// a portfolio that sees every view would be marked to. It gives the portfolio's state: the answer to that view and to those after
+/// it carries it. Without `look` each carries the position, 8 bytes little-endian.
 #[pyfunction]
-#[pyo3(signature = (session, *, levels, half_spread_ticks, interval_ticks, qty, position_max, look = None))]
-fn run_grid(
-    py: Python<'_>,
-    session: &mut Session,
-    levels: u32,
-    half_spread_ticks: i64,
-    interval_ticks: i64,
-    qty: i64,
-    position_max: i64,
-    look: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Ended> {
+#[pyo3(signature = (session, ladder, look = None))]
+fn run_grid(py: Python<'_>, session: &mut Session, ladder: Ladder, look: Option<&Bound<'_, PyAny>>) -> PyResult<Ended> {
     let [line] = session.core.market.lines.as_slice() else {
         return Err(PyValueError::new_err("the built-in grid trades one instrument"));
     };
     let scaled = |ticks: i64| ticks.saturating_mul(line.instrument.tick);
-    let (half_spread, interval) = (scaled(half_spread_ticks), scaled(interval_ticks));
-    let mut grid = Grid::new(levels, half_spread, interval, qty, position_max).map_err(errors::core)?;
+    let (half_spread, interval) = (scaled(ladder.half_spread_ticks), scaled(ladder.interval_ticks));
+    let mut grid =
+        Grid::new(ladder.levels, half_spread, interval, ladder.qty, ladder.position_max).map_err(errors::core)?;
     let (mut requests, mut state) = (Vec::new(), Vec::new());
     let (shows, mut looked, mut due_ns, mut mid2) = (look.is_some(), false, i64::MIN, None);
     while session.drive(py, |core| {
