@@ -129,7 +129,7 @@ def engine_rows(data: Path, runs: dict[str, dict[str, Any]], rounds: int) -> lis
         grid = f"backtest, {name}, `grid` of 5 levels, M rows per CPU second"
         cases[grid] = lambda f=folder, r=run, s=sets: rate(command(f, "backtest", r, "--policy", "grid", *s), "rows")
         bars[grid] = (">= 10" if name == "USD-M" else ">= 4", "next issue")
-        builtin = f"backtest, {name}, the same ladder with `--builtin`, M rows per CPU second"
+        builtin = f"backtest, {name}, `--builtin`, a ladder of 5 levels, M rows per CPU second"
         fixed = [*sets, *BUILTIN]
         cases[builtin] = lambda f=folder, r=run, s=fixed: rate(
             command(f, "backtest", r, "--policy", "grid", *s), "rows"

@@ -33,8 +33,10 @@ def run(words: list[str], cwd: Path, environment: dict[str, str], timeout_s: flo
             process.kill()
             process.join()
             raise subprocess.TimeoutExpired(words, timeout_s)
+        code = process.exitcode
+        process.close()
         stdout, stderr = (path.read_text(encoding="utf-8") for path in said)
-        return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
+        return subprocess.CompletedProcess(words, code, stdout, stderr)
 
 
 def _command(words: list[str], cwd: Path, environment: dict[str, str], said: list[Path]) -> None:

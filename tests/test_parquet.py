@@ -1,13 +1,8 @@
-"""Event files: what is written is read back, cut by day and segment, whole or not at all, as small as promised."""
+"""Event files as they are written: read back, cut by day and segment, whole or not at all, as small as promised."""
 
 from __future__ import annotations
 
-import csv
 import itertools
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,59 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import import_capture, tickerml
-from engine_fakes import FakeFill, FakeReport, Info, view
+from event_files import DAY_NS, META, NOON, RUN, columns, convert, instrument, paths, same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tape_reader import CONFIG, CONNECT, EPOCH, FRAME, INSTRUMENT, STOP
-from tickerml.cost import USUAL
-from tickerml.errors import TickerError, UnsoundDataError
-from tickerml.schema import CANCEL, COLUMNS, EVENT_FILE, POST_ONLY, UNDEF_I64, Columns, Intent, Sent
-from tickerml.sinks import events, parquet
-from tickerml.sinks.events import EventChunks, EventFile, count_events, read_events
-from tickerml.sinks.files import FILLS, ORDERS, FillsFile, OrdersFile
+from tickerml.errors import UnsoundDataError
+from tickerml.schema import COLUMNS, EVENT_FILE, UNDEF_I64, Columns
+from tickerml.sinks import parquet
+from tickerml.sinks.events import EventFile, read_events
 from tickerml.sinks.parquet import EventFiles, Segment, read_manifest
-
-RUN = "20240808T235415Z-0001"
-META: dict[str, Any] = {
-    "venue": "kraken_spot", "symbol": "BTC/USD", "base": "BTC", "quote": "USD", "kind": "spot",
-    "price_precision": 1, "qty_precision": 8, "tick": 1, "lot": 1,
-}  # fmt: skip
-DAY_NS = 86_400 * 10**9
-FLIP_STEP = 13
-"""Bits from one flip to the next: coprime to 8, so that each of a byte's bits has its turn."""
-NOON = 1_723_118_400 * 10**9
-
-
-def columns(count: int, first_ns: int = NOON, step_ns: int = 10**6, seed: int = 1) -> Columns:
-    """Rows like a feed's: messages of a few levels, times that never go back, some without a venue time."""
-    rng = np.random.default_rng(seed)
-    message = np.cumsum(rng.integers(0, 2, count))
-    found: Columns = {
-        "pos": message + 7,
-        "ts_recv_ns": first_ns + message * step_ns,
-        "ts_event_ns": np.where(message % 5 == 0, UNDEF_I64, first_ns + message * step_ns - 3_000_000),
-        "kind": rng.integers(1, 10, count),
-        "px": 600_000 + rng.integers(-500, 500, count),
-        "qty": rng.integers(0, 10**9, count),
-        "flags": rng.integers(0, 32, count),
-    }
-    return {name: found[name].astype(dtype) for name, dtype in COLUMNS.items()}
-
-
-def convert(data: Path, *parts: tuple[Segment, Columns], run: str = RUN) -> EventFiles:
-    with EventFiles(data, run, META, source="import", code_version="test") as files:
-        for segment, part in parts:
-            files.add(segment, part)
-    return files
-
-
-def paths(data: Path) -> list[Path]:
-    return sorted(data.rglob("*.parquet"))
-
-
-def same(a: Columns, b: Columns) -> bool:
-    return all(np.array_equal(a[name], b[name]) and a[name].dtype == b[name].dtype for name in COLUMNS)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -193,132 +144,6 @@ def test_rows_of_many_pages_and_no_pattern_come_back(tmp_path: Path) -> None:
     assert same(read_events(paths(tmp_path)), part)
 
 
-@pytest.mark.parametrize("damage", ["garbage", "other", "newer"])
-def test_what_is_no_event_file_is_refused(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "x.parquet"
-    if damage == "garbage":
-        path.write_bytes(os.urandom(100))
-    else:
-        table = pa.table(dict(columns(3)))
-        meta = {"format_version": "99"} if damage == "newer" else {}
-        pq.write_table(table.replace_schema_metadata(meta), path)
-    with pytest.raises(UnsoundDataError, match=str(path)):
-        EventFile(path)
-
-
-def contract_file(path: Path, table: pa.Table, row_group_size: int = 100, **more: str) -> Path:
-    """A file as another program may write it by contract.md; pages without checksums, metadata without a hash."""
-    meta = {"format_version": "1", "instrument": json.dumps(instrument("BTCUSDT")), "price_precision": "2",
-            "qty_precision": "3", "run": RUN, "source": "import", "tape_sha256": "", "code_version": "x"}  # fmt: skip
-    pq.write_table(
-        table.replace_schema_metadata({k: v for k, v in {**meta, **more}.items() if v != "-"}),
-        path,
-        row_group_size=row_group_size,
-    )
-    return path
-
-
-def rows(**changed: Any) -> pa.Table:
-    plain = {"pos": [1, 2, 3], "ts_recv_ns": [NOON, NOON, NOON + 1], "ts_event_ns": [None, NOON, NOON],
-             "kind": [1, 2, 3], "px": [10_000, 10_001, 10_001], "qty": [5, 5, 5], "flags": [0, 1, 1]}  # fmt: skip
-    types = {name: pa.from_numpy_dtype(np.dtype(dtype)) for name, dtype in COLUMNS.items()}
-    given = {**plain, **changed}
-    return pa.table({n: v if isinstance(v, pa.Array) else pa.array(v, types[n]) for n, v in given.items()})
-
-
-WRONG: dict[str, dict[str, Any]] = {
-    "its columns are": {"px": pa.array([1.0, 2.0, 3.0])},
-    "px has nulls": {"px": [1, None, 3]},
-    "a quantity below 0": {"qty": [1, -1, 1]},
-    "an unknown kind": {"kind": [1, 10, 1]},
-    "unknown flags": {"flags": [1, 32, 1]},
-    "ts_recv_ns goes back": {"ts_recv_ns": [NOON, NOON + 1, NOON]},
-}
-
-
-@pytest.mark.parametrize("what", WRONG)
-def test_rows_that_no_tape_gives_are_refused_with_the_files_name(tmp_path: Path, what: str) -> None:
-    assert len(read_events([contract_file(tmp_path / "good.parquet", rows())])["pos"]) == 3
-    path = contract_file(tmp_path / "bad.parquet", rows(**WRONG[what]))
-    with pytest.raises(UnsoundDataError, match=f"{path}: .*{what}.*data convert"):
-        read_events([path])
-    assert str(path) in tickerml(tmp_path, "backtest", str(path), "--policy", "hold", code=6)
-
-
-def test_time_that_goes_back_between_row_groups_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.parquet"
-    table = rows(ts_recv_ns=[NOON + 5, NOON + 5, NOON])
-    contract_file(path, table, row_group_size=2)
-    with pytest.raises(UnsoundDataError, match="row group 1: ts_recv_ns goes back"):
-        read_events([path])
-
-
-def test_a_price_that_no_row_can_hold_is_refused_with_the_files_name(tmp_path: Path) -> None:
-    path = contract_file(tmp_path / "bad.parquet", rows(px=[1, 2**60, 3]))
-    error = tickerml(tmp_path, "backtest", str(path), "--policy", "hold", code=6)
-    assert f"{path}: row 1: a price above 54 bits" in error
-
-
-BAD_METADATA: list[dict[str, str]] = [
-    {"instrument": "-"}, {"instrument": "{"}, {"instrument": "[]"}, {"instrument": "{}"}, {"format_version": "-"},
-    {"format_version": "x"}, {"run": "-"},
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("more", BAD_METADATA, ids=str)
-def test_bad_metadata_is_told_with_the_files_name_and_the_way_out(tmp_path: Path, more: dict[str, str]) -> None:
-    path = contract_file(tmp_path / "bad.parquet", rows(), **more)
-    for words in (
-        ("backtest", str(path), "--policy", "hold"),
-        ("data", "export", "hftbacktest-npz", str(path), "-o", "o"),
-    ):
-        error = tickerml(tmp_path, *words, code=6)
-        assert str(path) in error
-        assert "data convert" in error
-        assert error.count("\n") == 1
-
-
-def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
-    """Every bit of a small file: it is found, or it changes nothing that is read."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "ROW_GROUP_ROWS", 64)
-        convert(tmp_path, (Segment(0, 0), columns(100)))
-    (path,) = paths(tmp_path)
-    whole, wanted = path.read_bytes(), EventFile(path)
-    kept, bad = read_events([path]), tmp_path / "bad.parquet"
-    found = 0
-    for bit in range(0, len(whole) * 8, FLIP_STEP):
-        body = bytearray(whole)
-        body[bit // 8] ^= 1 << bit % 8
-        bad.write_bytes(body)
-        try:
-            file = EventFile(bad)
-            read = read_events([bad])
-        except UnsoundDataError:
-            found += 1
-            continue
-        assert same(read, kept), f"bit {bit % 8} of byte {bit // 8}"
-        assert (file.instrument, file.run, file.source) == (wanted.instrument, wanted.run, wanted.source), bit
-    assert found > 0.8 * len(whole) * 8 / FLIP_STEP
-
-
-def test_two_instruments_are_not_one_stream(tmp_path: Path) -> None:
-    convert(tmp_path, (Segment(0, 0), columns(5)))
-    with EventFiles(tmp_path, RUN, {**META, "symbol": "ETH/USD"}, source="import", code_version="test") as files:
-        files.add(Segment(0, 0), columns(5))
-    assert len(read_manifest(tmp_path / "runs" / RUN / "events.json")) == 2
-    with pytest.raises(UnsoundDataError, match=r"kraken_spot:BTC/USD, kraken_spot:ETH/USD"):
-        read_events(paths(tmp_path))
-
-
-def instrument(symbol: str, **steps: int) -> dict[str, Any]:
-    return {
-        "venue": "binance_spot", "symbol": symbol, "base": symbol[:3], "quote": "USDT", "kind": "spot",
-        "price_precision": 2, "qty_precision": 3, "tick": 1, "lot": 1, "min_notional": "5", "contract_size": "1",
-        "funding_interval_h": None, "metadata_source": "venue", **steps,
-    }  # fmt: skip
-
-
 def trade(symbol: str, trade_id: int, price: str) -> dict[str, Any]:
     data = {
         "e": "trade",
@@ -381,93 +206,3 @@ def test_files_of_one_segment_that_share_their_stamps_have_two_names(tmp_path: P
         files.describe({**META, "price_precision": 2})
         files.add(Segment(0, 0), one)
     assert [EventFile(path).rows for path in paths(tmp_path)] == [1, 1]
-
-
-def test_a_backtest_reads_a_group_at_a_time(tmp_path: Path) -> None:
-    whole = columns(250)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "ROW_GROUP_ROWS", 100)
-        convert(tmp_path, (Segment(0, 0), whole))
-    chunks = EventChunks(paths(tmp_path))
-    assert [len(chunk[1]) for chunk in chunks] == [100, 100, 50]
-    assert json.loads(chunks[-1][0]) == META
-    assert [len(chunk[7]) for chunk in chunks[1:]] == [100, 50]
-    assert np.array_equal(np.concatenate([chunk[5] for chunk in chunks]), whole["px"])
-    chunks.close()
-
-
-def test_a_torn_manifest_is_told(tmp_path: Path) -> None:
-    (tmp_path / "events.json").write_text('{"files": [')
-    with pytest.raises(UnsoundDataError, match="not a manifest"):
-        read_manifest(tmp_path / "events.json")
-
-
-def test_fills_and_orders_as_csv_and_parquet(tmp_path: Path) -> None:
-    fill = FakeFill(-1, 100_005, 12, -5 * 10**15, order_id=4, ts_event_ns=1, ts_recv_ns=2, ahead_qty=3)
-    shown = view(
-        ts_ns=9, fills=(fill,), reports=(FakeReport("accepted", 4, 8, px=100_005, qty=12, leaves=12, ts_ns=5),)
-    )
-    sent = [Intent(POST_ONLY, 0, 1, 100_000, 10, 7), Intent(CANCEL, 0, -1, 0, 0, 8, 4)]
-    for ending in ("csv", "parquet"):
-        fills_file = FillsFile(tmp_path / f"f.{ending}", [Info()], USUAL)
-        for sink in (fills_file, OrdersFile(tmp_path / f"o.{ending}", [Info()])):
-            sink.write(shown, sent, (), None)
-            sink.close()
-    with (tmp_path / "f.csv").open() as file:
-        rows = list(csv.reader(file))
-    row = ["1", "2", Info().id, "4", "sell", "10000.5", "0.012", "true", "-0.005", "0.003"]
-    assert (rows[0], rows[1][: len(row)]) == (list(FILLS), row)
-    costs = dict(zip(FILLS, rows[1], strict=True))
-    assert {costs[f"{part}_quote"] for part in ("delay", "wait", "spread", "depth")} == {""}, "no book was told"
-    with (tmp_path / "o.csv").open() as file:
-        orders = list(csv.reader(file))
-    assert orders[0] == list(ORDERS)
-    assert [r[4] for r in orders[1:]] == ["accepted", "sent_post_only", "sent_cancel"]
-    kept = pq.read_table(tmp_path / "f.parquet").to_pylist()
-    told = [str(v).lower() if k == "maker" else str(v) for k, v in kept[0].items()]
-    assert told[: len(row)] == row
-    assert len(pq.read_table(tmp_path / "o.parquet")) == 3
-    with pytest.raises(TickerError, match=r"\.csv or \.parquet"):
-        FillsFile(tmp_path / "f.txt", [Info()], USUAL)
-    assert json.dumps(kept)
-
-
-def test_what_was_sent_has_the_order_that_it_makes(tmp_path: Path) -> None:
-    sink = OrdersFile(tmp_path / "orders.csv", [Info()])
-    approved = Sent([Intent(POST_ONLY, 0, 1, 99_000, 5), Intent(CANCEL, 0, 1, 0, 0, 7, 3)], (12, 3))
-    sink.write(view(), approved, (), None)
-    sink.close()
-    assert [row["order_id"] for row in csv.DictReader((tmp_path / "orders.csv").read_text().splitlines())] == [
-        "12",
-        "3",
-    ]
-
-
-def test_events_are_levels_of_diffs_trades_and_best_bid_asks() -> None:
-    """Of each kind a few rows: of a snapshot and without a frame none counts, of a best bid/ask one in two."""
-    rows = [(1, 0), (2, 1), (1, 2), (2, 3), (1, 4), (3, 1), (4, 1), (5, 5), (6, 2), (7, 0), (7, 9), (8, 1), (9, 0)]
-    kind, flags = (np.array(column, dtype=np.uint8) for column in zip(*rows, strict=True))
-    assert count_events({"kind": kind, "flags": flags}) == 2 + 2 + 1
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_columns_are_what_pyarrow_says(seed: int) -> None:
-    """Several chunks, slices that begin anywhere, and nulls."""
-    chance = np.random.default_rng(seed)
-    values = [None if chance.random() < 0.2 else int(chance.integers(-9, 9)) for _ in range(100)]
-    cut = sorted(int(n) for n in chance.integers(0, 100, 4))
-    chunks = [pa.array(values, pa.int64())[a:b] for a, b in zip([0, *cut], [*cut, 100], strict=True)]
-    column = pa.chunked_array(chunks[seed % 2 :], pa.int64())
-    read = events._numpy(column, "int64")
-    assert read.tolist() == column.fill_null(UNDEF_I64).to_pylist()
-
-
-def test_reading_events_loads_no_pandas(tmp_path: Path) -> None:
-    """It may be there, and costs a command a third of a second."""
-    import_capture(tmp_path)
-    code = (
-        "import sys, pathlib; from tickerml.sources.recorded import load_events;"
-        "load_events(sorted(pathlib.Path(sys.argv[1]).rglob('*.parquet'))); print('pandas' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if argv is None:
         # The process is ours: what it imports stays to its end, and its steps make no cycles.
         gc.set_threshold(GC_THRESHOLD)
-        # numpy starts a thread of linear algebra for each core, which spins: a third of a short command's CPU time.
+        # numpy starts a thread of linear algebra for each core, and they spin while it loads; nothing here uses them.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         argv = sys.argv[1:]
     from tickerml.cli.root import execute
